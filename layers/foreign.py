@@ -1,0 +1,89 @@
+"""How a container treats a layer that somebody else wrote and that may inherit from nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from layers.base import Array, Gradients
+
+
+def is_layer(thing: Any) -> bool:
+    return callable(getattr(thing, "forward", None)) and callable(getattr(thing, "backward", None))
+
+
+def parameters(layer: Any) -> dict[str, Array]:
+    return getattr(layer, "params", None) or {}
+
+
+def weights_of(layer: Any) -> tuple[str, ...]:
+    """The parameters a penalty applies to: what `weights` names; else all with two axes or more."""
+    named = getattr(layer, "weights", None)
+    if named is not None:
+        return tuple(named)
+    return tuple(name for name, value in parameters(layer).items() if np.ndim(value) >= 2)
+
+
+def checked_backward(layer: Any, dout: Array) -> tuple[Any, Gradients]:
+    """The layer's `backward`, whose answer is held to the contract."""
+    answer = layer.backward(dout)
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise ValueError(f"backward returned {_kind(answer)}, expected (dx, grads)")
+    dx, grads = answer
+    params = parameters(layer)
+    grads = {} if grads is None else grads
+    if not isinstance(grads, dict):
+        raise ValueError(f"backward returned {_kind(grads)} for grads, expected a dictionary")
+    if grads.keys() != params.keys():
+        raise ValueError(
+            f"backward returned gradients of {sorted(grads)}, expected those of {sorted(params)}"
+        )
+    for name, value in grads.items():
+        if np.shape(value) != params[name].shape:
+            raise ValueError(
+                f"d{name} has shape {np.shape(value)}, expected {params[name].shape} as {name}"
+            )
+    return dx, grads
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}" if value is not None else "None"
+
+
+def astype(layer: Any, dtype: npt.DTypeLike) -> Any:
+    """A copy of any layer in another float type.
+
+    A layer without `astype` of its own is copied, and the float arrays in its `params` and
+    `state` are converted; an attribute that names the same array follows.
+    """
+    if hasattr(layer, "astype"):
+        return layer.astype(dtype)
+    twin = copy.deepcopy(layer)
+    held = [*parameters(twin).values(), *(getattr(twin, "state", None) or {}).values()]
+    for old in held:
+        if isinstance(old, np.ndarray) and old.dtype.kind == "f":
+            replace(twin, old, old.astype(dtype))
+    return twin
+
+
+def replace(layer: Any, old: Array, new: Array) -> None:
+    """Put `new` wherever the layer holds `old`: `params`, `state`, an attribute like `self.W`."""
+    for holder in (getattr(layer, "params", None), getattr(layer, "state", None), vars(layer)):
+        if isinstance(holder, dict):
+            for name, value in holder.items():
+                if value is old:
+                    holder[name] = new
+
+
+def naming(name: str, call: Callable[..., Any], *args: Any) -> Any:
+    """`call(*args)`; an error it raises names the child it came from."""
+    try:
+        return call(*args)
+    except (ValueError, TypeError, RuntimeError) as error:
+        if type(error) in (ValueError, TypeError, RuntimeError):
+            raise type(error)(f"{name}: {error}") from error
+        raise

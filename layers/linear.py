@@ -1,0 +1,62 @@
+"""The affine layer: the lecture's two matrix rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from layers import initialize
+from layers.base import Array, Gradients, Layer
+
+
+class Linear(Layer):
+    """Affine map of the feature axis.
+
+    Forward:  y = x W + b
+    Backward: dx = dout Wᵀ,  dW = xᵀ dout,  db = Σₙ dout
+    Shapes:   x (N, D) → y (N, M);  W (D, M);  b (M,)
+    Caches:   x
+    Errors:   ValueError when x is not (N, D) or dout not (N, M)
+    """
+
+    forward_rule = "y = x W + b"
+    backward_rule = "dx = dout Wᵀ, dW = xᵀ dout, db = Σₙ dout"
+    weights = ("W",)
+
+    def __init__(
+        self,
+        D: int,
+        M: int,
+        *,
+        rng: np.random.Generator | int,
+        init: str | float = "he",
+        bias: bool = True,
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        initialize.check_sizes("Linear", D=D, M=M)
+        self.params["W"] = initialize.weights((D, M), init, rng, dtype)
+        if bias:
+            self.params["b"] = np.zeros(M, dtype)
+
+    def forward(self, x: Array) -> Array:
+        x, W = self.as_float(x), self.params["W"]
+        if x.ndim != 2 or x.shape[1] != W.shape[0]:
+            raise ValueError(f"Linear: x has shape {x.shape}, expected (N, {W.shape[0]})")
+        y = np.matmul(x, W, out=self.buffer("y", (x.shape[0], W.shape[1]), W.dtype))
+        if "b" in self.params:
+            y += self.params["b"]
+        return self.keep(y, x)
+
+    def backward(self, dout: Array) -> tuple[Array, Gradients]:
+        dout, x = self.recall(dout)
+        dx = np.matmul(dout, self.params["W"].T, out=self.buffer("dx", x.shape, x.dtype))
+        return dx, self.parameter_gradients(dout)
+
+    def parameter_gradients(self, dout: Array) -> Gradients:
+        dout, x = self.recall(dout)
+        W = self.params["W"]
+        grads = {"W": np.matmul(x.T, dout, out=self.buffer("dW", W.shape, W.dtype))}
+        if "b" in self.params:
+            grads["b"] = np.sum(dout, axis=0, out=self.buffer("db", W.shape[1:], W.dtype))
+        return grads

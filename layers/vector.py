@@ -1,0 +1,91 @@
+"""All parameters of a network in one vector, all their gradients in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from layers.base import Array, Gradients, Layer
+from layers.foreign import parameters, replace, weights_of
+
+
+class ParameterVector:
+    """The parameters of a network as one contiguous vector `theta`, the gradients as `grad`.
+
+    The layers' `params[...]` become views into `theta`, so an update of `theta` is an update of
+    the network, and an optimizer is a few lines. The weights (what a penalty applies to) come
+    first: they are `theta[:n_weights]`.
+
+    views[name], grad_views[name]: the parameter `child.W` and its gradient, shaped.
+    """
+
+    def __init__(self, leaves: Iterable[tuple[str, Any]]) -> None:
+        self.leaves = list(leaves)
+        named = [
+            (layer, name, key, value)
+            for name, layer in self.leaves
+            for key, value in parameters(layer).items()
+        ]
+        for _, name, key, value in named:
+            if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+                raise TypeError(f"{name}: parameter {key} is not a float array")
+        self.dtype = self._one_dtype(named)
+        named.sort(key=lambda item: item[2] not in weights_of(item[0]))  # stable: weights first
+        self.n_weights = sum(v.size for layer, _, k, v in named if k in weights_of(layer))
+        size = sum(value.size for *_, value in named)
+        self.theta = np.empty(size, self.dtype)
+        self.grad = np.zeros(size, self.dtype)
+        self.views: dict[str, Array] = {}
+        self.grad_views: dict[str, Array] = {}
+        start = 0
+        for layer, name, key, value in named:
+            part = slice(start, start + value.size)
+            start += value.size
+            view = self.theta[part].reshape(value.shape)
+            view[...] = value
+            replace(layer, value, view)
+            if parameters(layer)[key] is not view:
+                raise TypeError(
+                    f"{name}: parameter {key} cannot be replaced; expected `params` to be a "
+                    "dictionary kept by the layer"
+                )
+            self.views[f"{name}.{key}"] = view
+            self.grad_views[f"{name}.{key}"] = self.grad[part].reshape(value.shape)
+
+    @staticmethod
+    def _one_dtype(named: list[tuple[Any, str, str, Array]]) -> np.dtype[Any]:
+        first: dict[np.dtype[Any], str] = {}
+        for _, name, key, value in named:
+            first.setdefault(value.dtype, f"{name}.{key}")
+        if len(first) > 1:
+            types = ", ".join(f"{name} {dtype}" for dtype, name in first.items())
+            raise TypeError(
+                f"parameters of different types ({types}), expected one: "
+                "net = net.astype(np.float32)"
+            )
+        return next(iter(first), np.dtype(np.float32))
+
+    def collect(self, grads: Gradients) -> None:
+        """Copy into `grad` every gradient that was not written there in the first place."""
+        for name, view in self.grad_views.items():
+            if grads[name] is not view:
+                np.copyto(view, grads[name], casting="same_kind")
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """While inside, built-in layers write gradients into `grad` and reuse their buffers."""
+        layers = [(name, layer) for name, layer in self.leaves if isinstance(layer, Layer)]
+        for name, layer in layers:
+            layer._buffers = {
+                (f"d{key}", value.shape): self.grad_views[f"{name}.{key}"]
+                for key, value in layer.params.items()
+            }
+        try:
+            yield
+        finally:
+            for _, layer in layers:
+                layer._buffers = None
+                layer._cached = None  # it may hold a buffer
