@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy.typing as npt
@@ -26,6 +27,8 @@ class Sequential(Layer):
     or by keyword: `Sequential(fc1=Linear(4, 3, rng=0), relu1=ReLU())`. A child may be any
     object that keeps the contract. Parameters are named `child.param`.
     """
+
+    _vector: ParameterVector | None = None
 
     def __init__(self, *layers: Any, **named: Any) -> None:
         self.children: dict[str, Any] = {}
@@ -144,7 +147,25 @@ class Sequential(Layer):
 
     def gather(self) -> ParameterVector:
         """Move the parameters into one vector, of which `params` are views from then on."""
-        return ParameterVector(self.leaves())
+        if self._vector is None or not self._vector.holds(self.params):
+            self._vector = ParameterVector(self.leaves())
+        return self._vector
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """While inside, no layer is training; afterwards each is as it was."""
+        layers = [layer for _, layer in self.leaves() if hasattr(layer, "training")]
+        before = [layer.training for layer in layers]
+        self.training = False
+        try:
+            yield
+        finally:
+            for layer, training in zip(layers, before, strict=True):
+                layer.training = training
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has parameters of its own, in no vector yet."""
+        return {**super().__getstate__(), "_vector": None}
 
     def summary(self, input_shape: tuple[int, ...], batch_size: int = 1) -> str:
         """A table: layer, output shape, parameters, forward and backward rule, bytes cached."""

@@ -68,6 +68,12 @@ class ParameterVector:
             )
         return next(iter(first), np.dtype(np.float32))
 
+    def holds(self, params: dict[str, Array]) -> bool:
+        """Whether these are the very views that this vector gave out."""
+        return params.keys() == self.views.keys() and all(
+            params[name] is view for name, view in self.views.items()
+        )
+
     def collect(self, grads: Gradients) -> None:
         """Copy into `grad` every gradient that was not written there in the first place."""
         for name, view in self.grad_views.items():

@@ -1,0 +1,68 @@
+"""The function that training minimises: a network, a loss and penalties made one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Objective:
+    """The total loss as a function of all parameters θ of a network.
+
+    Forward:  L(θ) = data loss(scores, y) + Σ penalties(W)
+    Backward: ∂L/∂θ, one vector: the chain rule back through the network, plus the penalties'
+    Shapes:   x (N, …), y (N, …);  theta and the gradient (P,)
+
+    After a call `data_loss` and `penalty` hold the two parts. Penalties apply to the weights
+    alone, which are `theta[:n_weights]`. `theta` is the network: writing into it changes the
+    layers' parameters.
+    """
+
+    def __init__(self, net: Any, loss: Any, penalties: Sequence[Any] = ()) -> None:
+        if not hasattr(net, "gather"):
+            raise TypeError(
+                f"Objective: net is a {type(net).__name__}, expected a container: Sequential(net)"
+            )
+        self.net = net
+        self.loss = loss
+        self.penalties = tuple(penalties)
+        self._vector = net.gather()
+        self.theta: Array = self._vector.theta
+        self.n_weights: int = self._vector.n_weights
+        self._W = self.theta[: self.n_weights]
+        self._dW = self._vector.grad[: self.n_weights]
+        self._driven = False
+        self.data_loss = float("nan")
+        self.penalty = float("nan")
+
+    def value(self, x: Array, y: Array, weights: Array | None = None) -> float:
+        """The total loss; its two parts are left in `data_loss` and `penalty`."""
+        self.data_loss = self.loss.forward(self.net.forward(x), y, weights)
+        self.penalty = sum((penalty.value(self._W) for penalty in self.penalties), 0.0)
+        return self.data_loss + self.penalty
+
+    def value_and_grad(
+        self, x: Array, y: Array, weights: Array | None = None
+    ) -> tuple[float, Array]:
+        """The total loss and its gradient by θ: a fresh vector, or, `driven`, always the same."""
+        value = self.value(x, y, weights)
+        self._vector.collect(self.net.parameter_gradients(self.loss.backward()))
+        for penalty in self.penalties:
+            penalty.add_gradient(self._W, self._dW)
+        grad: Array = self._vector.grad
+        return value, grad if self._driven else grad.copy()
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """While inside, layers reuse their buffers: for a loop that reads each result at once."""
+        with self._vector.driven():
+            self._driven = True
+            try:
+                yield
+            finally:
+                self._driven = False
