@@ -1,0 +1,111 @@
+"""What every update rule shares: one vector, walked in blocks that fit the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optim.options import number
+
+Array = npt.NDArray[Any]
+
+# Bytes of one block of one array. A rule of ten vector operations then passes over memory once:
+# the blocks of theta, the gradient, two moments and the scratch stay in the second-level cache.
+BLOCK_BYTES = 128 * 1024
+
+
+class Optimizer:
+    """Changes a vector of parameters, in place, by the gradient of what is to become small.
+
+    `lr` is the learning rate, a plain attribute: a training loop sets it from its schedule.
+    `state` holds the rule's moments by name, each like theta, from the first update on;
+    `steps` counts the updates. Both are all there is to save, and `load` takes them back.
+
+    A subclass names its moments and writes two methods: `begin_step`, where it folds what is the
+    same for all parameters into numbers, and `update_block`, the rule itself.
+    """
+
+    moments: tuple[str, ...] = ()
+
+    def __init__(self, lr: float) -> None:
+        self.lr = number(self, "lr", lr, above=0)
+        self.state: dict[str, Array] = {}
+        self.steps = 0
+        self._scratch: Array = np.empty(0, np.float32)
+        self._ready_for: tuple[Any, ...] | None = None
+
+    def update(self, theta: Array, grad: Array, n_decayed: int | None = None) -> None:
+        """One step: changes `theta`, reads `grad`.
+
+        Both are contiguous vectors of one length and dtype (float32 or float64). Weight decay, in
+        a rule that has it, applies to `theta[:n_decayed]`, to all of it if None.
+        """
+        if (theta.shape, theta.dtype, grad.shape, grad.dtype) != self._ready_for:
+            self._prepare(theta, grad)
+        if not (theta.flags.c_contiguous and grad.flags.c_contiguous):
+            raise ValueError(f"{self.name}: theta and grad must be contiguous")
+        self.steps += 1
+        self.begin_step()
+        self._walk(theta, grad, theta.size if n_decayed is None else n_decayed)
+
+    def begin_step(self) -> None:
+        """Compute what is the same for all parameters in this step."""
+
+    def update_block(
+        self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
+    ) -> None:
+        """The rule, for one block: views of the vectors, and a scratch array of its length.
+
+        Weight decay, if the rule has any, applies to `theta[:decayed]`.
+        """
+        raise NotImplementedError
+
+    def load(self, state: Mapping[str, Array], steps: int) -> None:
+        """Go on from the copies of `state` and `steps` that another optimizer of this kind had."""
+        if sorted(state) not in ([], sorted(self.moments)):
+            raise ValueError(
+                f"{self.name}: state has {sorted(state)}, expected {sorted(self.moments)}"
+            )
+        self.state = {name: np.array(value) for name, value in state.items()}
+        self.steps = int(steps)
+        self._ready_for = None
+
+    def _walk(self, theta: Array, grad: Array, n_decayed: int) -> None:
+        vectors = [self.state[name] for name in self.moments]
+        block, size = self._scratch.size, theta.size
+        if block == size:
+            self.update_block(theta, grad, vectors, self._scratch, n_decayed)
+            return
+        for i in range(0, size, block):
+            j = min(i + block, size)
+            moments = [vector[i:j] for vector in vectors]
+            decayed = min(max(n_decayed - i, 0), j - i)
+            self.update_block(theta[i:j], grad[i:j], moments, self._scratch[: j - i], decayed)
+
+    def _prepare(self, theta: Array, grad: Array) -> None:
+        if theta.ndim != 1 or theta.shape != grad.shape:
+            raise ValueError(
+                f"{self.name}: theta has shape {theta.shape}, grad {grad.shape}, "
+                "expected two vectors of one length"
+            )
+        if theta.dtype.char not in "fd" or theta.dtype != grad.dtype:
+            raise TypeError(
+                f"{self.name}: theta is {theta.dtype}, grad {grad.dtype}, "
+                "expected both float32 or both float64"
+            )
+        for name in self.moments:
+            moment = self.state.setdefault(name, np.zeros_like(theta))
+            if moment.shape != theta.shape or moment.dtype != theta.dtype:
+                raise ValueError(
+                    f"{self.name}: its {name} is {moment.dtype} {moment.shape}, but theta is "
+                    f"{theta.dtype} {theta.shape}: one optimizer serves one vector"
+                )
+        self._scratch = np.empty(min(theta.size, BLOCK_BYTES // theta.itemsize), theta.dtype)
+        self._ready_for = (theta.shape, theta.dtype, grad.shape, grad.dtype)
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__

@@ -1,0 +1,55 @@
+"""Stochastic gradient descent, plain and with momentum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optim.base import Array, Optimizer
+from optim.options import number
+
+
+class SGD(Optimizer):
+    """A step against the gradient, or, with momentum, along a decaying sum of past gradients.
+
+    Plain:    θ ← θ − lr g
+    Momentum: v ← μ v + g,  θ ← θ − lr v
+    Nesterov: v ← μ v + g,  θ ← θ − lr (g + μ v)
+    State:    `velocity` (v, starts at 0) if momentum > 0.
+    Errors:   ValueError for lr ≤ 0, momentum outside [0, 1), or Nesterov without momentum.
+    Source:   Sutskever et al., "On the importance of initialization and momentum in deep
+              learning" (2013), in PyTorch's form (the learning rate outside of v).
+    """
+
+    def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False) -> None:
+        super().__init__(lr)
+        self.momentum = number(self, "momentum", momentum, least=0, below=1)
+        self.nesterov = bool(nesterov)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("SGD: nesterov needs momentum > 0")
+        if self.momentum > 0:
+            self.moments = ("velocity",)
+
+    def update_block(
+        self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
+    ) -> None:
+        if not moments:
+            np.multiply(grad, self.lr, scratch)
+        else:
+            (velocity,) = moments
+            np.multiply(velocity, self.momentum, velocity)
+            np.add(velocity, grad, velocity)
+            if self.nesterov:
+                np.multiply(velocity, self.momentum, scratch)
+                np.add(scratch, grad, scratch)
+                np.multiply(scratch, self.lr, scratch)
+            else:
+                np.multiply(velocity, self.lr, scratch)
+        np.subtract(theta, scratch, theta)
+
+    def __repr__(self) -> str:
+        options: dict[str, Any] = {"lr": self.lr}
+        if self.momentum:
+            options |= {"momentum": self.momentum, "nesterov": self.nesterov}
+        return f"SGD({', '.join(f'{key}={value}' for key, value in options.items())})"
