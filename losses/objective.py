@@ -43,8 +43,12 @@ class Objective:
     def value(self, x: Array, y: Array, weights: Array | None = None) -> float:
         """The total loss; its two parts are left in `data_loss` and `penalty`."""
         self.data_loss = self.loss.forward(self.net.forward(x), y, weights)
-        self.penalty = sum((penalty.value(self._W) for penalty in self.penalties), 0.0)
+        self.penalty = self.penalty_value()
         return self.data_loss + self.penalty
+
+    def penalty_value(self) -> float:
+        """The penalties at the present weights."""
+        return sum((penalty.value(self._W) for penalty in self.penalties), 0.0)
 
     def value_and_grad(
         self, x: Array, y: Array, weights: Array | None = None
@@ -56,6 +60,15 @@ class Objective:
             penalty.add_gradient(self._W, self._dW)
         grad: Array = self._vector.grad
         return value, grad if self._driven else grad.copy()
+
+    def beside(self, vector: Array) -> dict[str, tuple[Array, Array]]:
+        """Each parameter by name with its part of a vector that is laid out like theta."""
+        parts: dict[str, tuple[Array, Array]] = {}
+        start = 0
+        for name, view in self._vector.views.items():
+            parts[name] = view, vector[start : start + view.size].reshape(view.shape)
+            start += view.size
+        return parts
 
     @contextmanager
     def driven(self) -> Iterator[None]:

@@ -1,0 +1,1 @@
+"""Around one training run: its configuration, its parts, its folder."""

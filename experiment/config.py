@@ -1,0 +1,219 @@
+"""Reading a configuration file, checked against the schema."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from experiment.errors import ConfigError, choices, inert
+from experiment.schema import Config
+
+MAX_BYTES = 1_000_000
+
+
+def read(path: Path | str, settings: Iterable[str] = ()) -> Config:
+    """The configuration in a TOML file, with `section.key=value` settings laid over it.
+
+    Raises ConfigError with one line: the file, the key, what is wrong, what would be right.
+    """
+    path = Path(path)
+    where = inert(str(path))
+    table = _parse(path, where)
+    for setting in settings:
+        _override(table, setting)
+    try:
+        check_names(table, Config)
+        config = msgspec.convert(table, Config)
+        _check_together(config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_readable(str(error), table)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    for key in ("path", "labels"):  # of a data file: relative to the configuration
+        value = getattr(config.data, key, None)
+        if isinstance(value, str):
+            setattr(config.data, key, str(path.parent / value))
+    return config
+
+
+def as_toml(config: Config) -> str:
+    """The configuration with every default written out."""
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is not set is left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
+
+
+def _parse(path: Path, where: str) -> dict[str, Any]:
+    try:
+        if path.is_dir():
+            raise ConfigError(f"{where}: is a folder, expected a TOML file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{where}: larger than {MAX_BYTES:,} bytes")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = _nearest_file(path)
+        raise ConfigError(f"{where}: no such file{near}") from None
+    except OSError as error:
+        raise ConfigError(f"{where}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: not UTF-8 text (byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {inert(str(error))}") from None
+    except RecursionError:
+        raise ConfigError(f"{where}: nested too deeply") from None
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return ""
+    names = [other.name for other in path.parent.glob("*.toml")]
+    hint = choices(path.name, names) if names else ""
+    return hint.split(" (valid")[0]
+
+
+def _override(table: dict[str, Any], setting: str) -> None:
+    """Lay `optim.lr=0.05` over the table; a value that is not TOML is taken as a word."""
+    key, equals, text = setting.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise ConfigError(f"--set {inert(setting)}: expected section.key=value")
+    value: Any
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        value = text.strip()
+    for name in names[:-1]:
+        inside = table.setdefault(name, {})
+        if not isinstance(inside, dict):
+            raise ConfigError(f"--set {inert(setting)}: {inert(name)} is not a section")
+        table = inside
+    table[names[-1]] = value
+
+
+# -- names -------------------------------------------------------------------------------
+
+
+def check_names(value: Any, kind: Any, where: str = "") -> None:
+    """Raise ConfigError at a key or a tag that the schema does not know, naming the nearest.
+
+    Also at a number that is not finite. Types and ranges are left to msgspec.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where}: is {value}, expected a finite number")
+    members = _structs(kind)
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            check_names(item, next(iter(_items(kind)), object), f"{where}[{i}]")
+    if not isinstance(value, dict) or not members:
+        return
+    tag_field = members[0].__struct_config__.tag_field
+    if tag_field is not None and len(members) + bool(members[0].__struct_config__.tag) > 1:
+        by_tag = {member.__struct_config__.tag: member for member in members}
+        tag = value.get(tag_field)
+        here = f"{where}.{tag_field}" if where else tag_field
+        if tag is None:
+            raise ConfigError(f"{here}: missing (valid: {', '.join(sorted(map(str, by_tag)))})")
+        if not isinstance(tag, str):
+            raise ConfigError(f"{here}: expected text, got {tag!r}")
+        if tag not in by_tag:
+            raise ConfigError(f"{here}: unknown name {inert(tag)!r}{choices(tag, by_tag)}")
+        member = by_tag[tag]
+    else:
+        member, tag_field = members[0], None
+    hints = typing.get_type_hints(member, include_extras=True)
+    for key, item in value.items():
+        here = f"{where}.{key}" if where else key
+        if key == tag_field:
+            continue
+        if key not in hints:
+            raise ConfigError(f"{inert(here)}: unknown key{choices(key, hints)}")
+        check_names(item, hints[key], here)
+
+
+def _structs(kind: Any) -> list[Any]:
+    """The sections that a type admits, through unions."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [kind]
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return [struct for inside in typing.get_args(kind) for struct in _structs(inside)]
+    return []
+
+
+def _items(kind: Any) -> list[Any]:
+    """The types of the items of the lists that a type admits."""
+    if typing.get_origin(kind) is list:
+        return list(typing.get_args(kind))
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return [item for inside in typing.get_args(kind) for item in _items(inside)]
+    return []
+
+
+def _readable(message: str, table: dict[str, Any]) -> str:
+    """`optim.lr: expected a number > 0, got -1` from msgspec's message."""
+    text, _, at = message.partition(" - at `$")
+    key = at.rstrip("`").lstrip(".")
+    missing = re.match(r"Object missing required field `(\w+)`", text)
+    if missing:
+        name = missing[1]
+        what = "a section" if not key else "a key"
+        return f"{key}.{name}: missing".lstrip(".") + f", expected {what} [{name}]" * (not key)
+    text = text[0].lower() + text[1:]
+    for old, new in (
+        ("`float`", "a number"),
+        ("`int`", "a whole number"),
+        ("`str`", "text"),
+        ("`bool`", "true or false"),
+        ("`array`", "a list"),
+        ("`object`", "a section"),
+        ("`null`", "nothing"),
+        ("`", ""),
+    ):
+        text = text.replace(old, new)
+    got = _look_up(table, key)
+    shown = f" (it is {inert(repr(got))[:80]})" if got is not None else ""
+    return f"{key}: {text}{shown}" if key else text + shown
+
+
+def _look_up(table: Any, key: str) -> Any:
+    for part in re.findall(r"\w+", key):
+        try:
+            table = table[int(part)] if isinstance(table, list) else table[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return None
+    return table
+
+
+# -- keys that must agree ------------------------------------------------------------------
+
+
+def _check_together(config: Config) -> None:
+    """Rules that span several keys."""
+    net, data = config.net, config.data
+    if (net.layers is None) == (net.hidden is None):
+        raise ConfigError("net: expected either hidden = [100] or layers = [...], one of the two")
+    if net.layers is not None:
+        for key in ("activation", "normalization", "dropout", "init"):
+            if getattr(net, key) is not None:
+                raise ConfigError(f"net.{key}: goes with net.hidden; write it into net.layers")
+        if not net.layers:
+            raise ConfigError("net.layers: is empty, expected at least one layer")
+    if data.validation + data.test >= 1:
+        raise ConfigError(
+            f"data.validation + data.test = {data.validation + data.test:g}, expected less than 1"
+        )
+    if getattr(config.optim, "nesterov", False) and config.optim.momentum == 0:  # type: ignore[union-attr]
+        raise ConfigError("optim.nesterov: needs optim.momentum > 0")

@@ -1,0 +1,310 @@
+"""What a configuration file may say: its sections, keys, types and ranges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+Count = Annotated[int, Meta(ge=1, le=2**31)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Section(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file; an unknown key is an error."""
+
+
+# -- [data] ------------------------------------------------------------------------------
+
+
+class DataSection(Section, tag_field="name"):
+    """What every data set has: how it is split, and whether it is standardized."""
+
+    validation: Share = 0.15
+    test: Share = 0.15
+    split_seed: Seed = 0
+    standardize: bool = True
+
+
+class Digits(DataSection, tag="digits"):
+    """The 1,797 handwritten digits of 8×8 pixels in the repository."""
+
+
+class Toy(DataSection):
+    """A generated set of points in the plane."""
+
+    samples: Annotated[int, Meta(ge=10, le=1_000_000)] = 600
+    noise: NotNegative = 0.1
+    seed: Seed = 0
+
+
+class Spiral(Toy, tag="spiral"):
+    classes: Annotated[int, Meta(ge=2, le=100)] = 2
+
+
+class Circle(Toy, tag="circle"):
+    pass
+
+
+class Moons(Toy, tag="moons"):
+    pass
+
+
+class Xor(Toy, tag="xor"):
+    pass
+
+
+class Blobs(Toy, tag="blobs"):
+    classes: Annotated[int, Meta(ge=2, le=100)] = 3
+    noise: NotNegative = 0.5
+
+
+class Csv(DataSection, tag="csv", kw_only=True):
+    """A table of text; `target` is the name or the number of the label's column."""
+
+    path: str
+    target: str | int = -1
+    delimiter: str = ","
+    header: bool | None = None
+
+
+class Npy(DataSection, tag="npy", kw_only=True):
+    """Arrays of NumPy: `path` and `labels` two .npy files, or `path` one .npz with x and y."""
+
+    path: str
+    labels: str | None = None
+
+
+class Idx(DataSection, tag="idx", kw_only=True):
+    """MNIST's format: a file of images and one of labels, plain or .gz."""
+
+    path: str
+    labels: str
+
+
+class Cifar10(DataSection, tag="cifar10", kw_only=True):
+    """A folder of CIFAR-10, in its binary or its Python version."""
+
+    path: str
+
+
+Data = Digits | Spiral | Circle | Moons | Xor | Blobs | Csv | Npy | Idx | Cifar10
+
+# -- [net] -------------------------------------------------------------------------------
+
+ActivationName = Literal["relu", "leaky_relu", "elu", "sigmoid", "tanh", "maxout"]
+Init = Literal["he", "xavier"] | NotNegative
+
+
+class LayerSection(Section, tag_field="type"):
+    """One layer of `net.layers`."""
+
+
+class LinearLayer(LayerSection, tag="linear"):
+    """Without `units`, as many as there are classes: the last layer."""
+
+    units: Count | None = None
+    init: Init = "he"
+    bias: bool = True
+
+
+class MaxoutLayer(LayerSection, tag="maxout"):
+    units: Count | None = None
+    pieces: Annotated[int, Meta(ge=2, le=1000)] = 2
+    init: Init = "he"
+
+
+class ReLULayer(LayerSection, tag="relu"):
+    pass
+
+
+class LeakyReLULayer(LayerSection, tag="leaky_relu"):
+    slope: Fraction = 0.1
+
+
+class ELULayer(LayerSection, tag="elu"):
+    alpha: Positive = 1.0
+
+
+class SigmoidLayer(LayerSection, tag="sigmoid"):
+    pass
+
+
+class TanhLayer(LayerSection, tag="tanh"):
+    pass
+
+
+class SoftmaxLayer(LayerSection, tag="softmax"):
+    pass
+
+
+class DropoutLayer(LayerSection, tag="dropout"):
+    drop: Fraction = 0.5
+
+
+class BatchNormLayer(LayerSection, tag="batch_norm"):
+    pass
+
+
+class LayerNormLayer(LayerSection, tag="layer_norm"):
+    pass
+
+
+class FlattenLayer(LayerSection, tag="flatten"):
+    pass
+
+
+AnyLayer = (
+    LinearLayer
+    | MaxoutLayer
+    | ReLULayer
+    | LeakyReLULayer
+    | ELULayer
+    | SigmoidLayer
+    | TanhLayer
+    | SoftmaxLayer
+    | DropoutLayer
+    | BatchNormLayer
+    | LayerNormLayer
+    | FlattenLayer
+)
+
+
+class Net(Section):
+    """`hidden` and what goes with it, or `layers` written out."""
+
+    hidden: list[Count] | None = None
+    activation: ActivationName | None = None
+    normalization: Literal["batch_norm", "layer_norm"] | None = None
+    dropout: Fraction | None = None
+    init: Init | None = None
+    layers: list[AnyLayer] | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+
+
+# -- [loss] ------------------------------------------------------------------------------
+
+
+class LossSection(Section, tag_field="name"):
+    """The penalties' strengths: `l2` is the λ of λ Σ W²."""
+
+    l2: NotNegative = 0.0
+    l1: NotNegative = 0.0
+
+
+class Softmax(LossSection, tag="softmax"):
+    balanced: bool = False
+
+
+class Hinge(LossSection, tag="hinge"):
+    delta: Positive = 1.0
+    balanced: bool = False
+
+
+class Binary(LossSection, tag="binary"):
+    balanced: bool = False
+
+
+class MeanSquared(LossSection, tag="mse"):
+    pass
+
+
+Loss = Softmax | Hinge | Binary | MeanSquared
+
+# -- [optim] -----------------------------------------------------------------------------
+
+
+class ScheduleSection(Section, tag_field="name"):
+    pass
+
+
+class ConstantRate(ScheduleSection, tag="constant"):
+    pass
+
+
+class StepRate(ScheduleSection, tag="step", kw_only=True):
+    every: Positive
+    factor: Share = 0.1
+
+
+class ExponentialRate(ScheduleSection, tag="exponential"):
+    factor: Share = 0.95
+
+
+class CosineRate(ScheduleSection, tag="cosine"):
+    """`warmup` is in epochs; `final` the part of the learning rate that is left at the end."""
+
+    warmup: NotNegative = 0.0
+    final: Fraction = 0.0
+
+
+class PlateauRate(ScheduleSection, tag="plateau"):
+    factor: Share = 0.5
+    patience: Count = 5
+
+
+Schedule = ConstantRate | StepRate | ExponentialRate | CosineRate | PlateauRate
+
+
+class OptimSection(Section, tag_field="name"):
+    pass
+
+
+class RateSection(OptimSection, kw_only=True):
+    lr: Positive
+    schedule: Schedule = field(default_factory=ConstantRate)
+    clip_norm: Positive | None = None
+
+
+class Sgd(RateSection, tag="sgd", kw_only=True):
+    momentum: Fraction = 0.0
+    nesterov: bool = False
+
+
+class RmsProp(RateSection, tag="rmsprop", kw_only=True):
+    lr: Positive = 1e-3
+    decay: Fraction = 0.99
+    epsilon: Positive = 1e-8
+
+
+class AdamRule(RateSection, tag="adam", kw_only=True):
+    lr: Positive = 1e-3
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    epsilon: Positive = 1e-8
+
+
+class AdamWRule(AdamRule, tag="adamw", kw_only=True):
+    weight_decay: NotNegative = 0.01
+
+
+class Lbfgs(OptimSection, tag="lbfgs"):
+    """On the whole training set at once; `solver.epochs` bounds its iterations."""
+
+    history: Count = 10
+
+
+Optim = Sgd | RmsProp | AdamRule | AdamWRule | Lbfgs
+
+# -- [solver] and the whole ----------------------------------------------------------------
+
+
+class SolverSection(Section):
+    epochs: Count = 20
+    batch_size: Count = 64
+    seed: Seed = 0
+    patience: Count | None = None
+    overfit: Count | None = None
+    threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+
+
+class Config(Section):
+    data: Data
+    net: Net
+    loss: Loss
+    optim: Optim
+    solver: SolverSection = field(default_factory=SolverSection)

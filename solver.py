@@ -1,0 +1,278 @@
+"""The training loop, and `python -m solver --config FILE`."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data import batches, epoch_order, gather
+from experiment.divergence import Diverged, first_not_finite
+from losses.objective import Objective
+from optim import LBFGS, Constant, clip_by_norm
+
+Array = npt.NDArray[Any]
+Record = dict[str, Any]
+Callback = Callable[["Solver", Record], bool | None]
+
+EVALUATION_BATCH = 1024
+TRAINING_SAMPLE = 1000
+
+
+class Solver:
+    """Minimises an objective on training data, epoch by epoch.
+
+    An epoch is one seeded permutation of the samples, each exactly once, in batches. After it a
+    record is added to `history`:
+
+    epoch            1, 2, … (an iteration of L-BFGS)
+    data_loss        mean over the epoch's samples, as training met them
+    penalty          the penalties at the end of the epoch
+    train_score      accuracy (R² for MSE) on up to 1,000 training samples, in evaluation mode
+    validation_score, validation_loss   the same on the validation set, if there is one
+    learning_rate    at the last step
+    update_ratio     ‖Δθ‖ / ‖θ‖ of the last step, by parameter; about 1e-3 is healthy
+    seconds          since training began
+
+    The weights (and running statistics) with the best validation score are put back at the end.
+    Evaluation draws no random numbers: asking for more of it changes no weight.
+
+    objective   Objective(net, loss, penalties)
+    optimizer   SGD(0.1), Adam(), … or LBFGS() on the whole set at once
+    schedule    multiplies the learning rate, by epoch
+    clip_norm   longest gradient allowed
+    patience    stop after so many epochs without a better validation score
+    callbacks   called as callback(solver, record) after each epoch; true stops the training
+    quiet       no progress bar, which shows on a terminal only anyway
+
+    Errors: Diverged when the loss is NaN or infinite, naming the first layer that was.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: Any,
+        *,
+        schedule: Any = None,
+        epochs: int = 10,
+        batch_size: int = 64,
+        seed: int = 0,
+        clip_norm: float | None = None,
+        patience: int | None = None,
+        callbacks: Iterable[Callback] = (),
+        quiet: bool = False,
+    ) -> None:
+        for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"Solver: {name} is {value!r}, expected a whole number ≥ 1")
+        self.objective = objective
+        self.net = objective.net
+        self.loss = objective.loss
+        self.optimizer = optimizer
+        self.schedule = Constant() if schedule is None else schedule
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.seed = seed
+        self.clip_norm = clip_norm
+        self.patience = patience
+        self.callbacks = tuple(callbacks)
+        self.quiet = quiet
+        self.history: list[Record] = []
+        self.best_score = -math.inf
+        self.best_epoch = 0
+
+    def train(
+        self, train: tuple[Any, Array], validation: tuple[Any, Array] | None = None
+    ) -> list[Record]:
+        """Train on (x, y), choosing the best weights on the validation set; returns `history`."""
+        x, y = self._checked("train", *train)
+        if validation is not None:
+            validation = self._checked("validation", *validation)
+        sample = self._sample(x, y)
+        self.history, self.best_score, self.best_epoch = [], -math.inf, 0
+        best: tuple[Array, dict[str, Array]] | None = None
+        start = time.perf_counter()
+
+        def after_epoch(record: Record) -> bool:
+            """Measure, remember the best, tell the callbacks; whether to stop."""
+            nonlocal best
+            record["train_score"] = score = self.evaluate(*sample)[1]
+            if validation is not None:
+                record["validation_loss"], score = self.evaluate(*validation)
+                record["validation_score"] = score
+            record["seconds"] = time.perf_counter() - start
+            self.history.append(record)
+            self.schedule.observe(score)
+            if score > self.best_score:
+                self.best_score, self.best_epoch = score, record["epoch"]
+                if validation is not None:
+                    best = self.objective.theta.copy(), copy.deepcopy(self.net.state)
+            stops = [callback(self, record) for callback in self.callbacks]
+            return any(stops) or self._out_of_patience(record["epoch"])
+
+        self.net.training = True
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            if isinstance(self.optimizer, LBFGS):
+                self._whole_set(self.optimizer, x, y, after_epoch)
+            else:
+                self._minibatches(x, y, after_epoch)
+        if best is not None:
+            self.objective.theta[...] = best[0]
+            for name, value in self.net.state.items():
+                value[...] = best[1][name]
+        self.net.training = False
+        return self.history
+
+    def overfit(self, train: tuple[Any, Array], samples: int = 20) -> list[Record]:
+        """Train on a few samples alone, until they are all right: a net that cannot is broken."""
+        x, y = self._checked("train", *train)
+        rows = np.random.default_rng(self.seed).permutation(len(y))[:samples]
+        callbacks = self.callbacks
+        self.callbacks = (*callbacks, lambda _, record: record["train_score"] == 1)
+        try:
+            return self.train((gather(x, rows), y[rows]))
+        finally:
+            self.callbacks = callbacks
+
+    def evaluate(self, x: Any, y: Array) -> tuple[float, float]:
+        """Data loss and score on a whole set, in evaluation mode, batch by batch."""
+        scores = self.scores(x)
+        loss = copy.copy(self.loss)
+        return loss.forward(scores, y), loss.score(scores, y)
+
+    def scores(self, x: Any) -> Array:
+        """The network's scores for every sample, in evaluation mode."""
+        with self.net.evaluating():
+            rows = np.arange(len(x))
+            parts = [
+                self.net.forward(gather(x, index))
+                for index in batches(rows, EVALUATION_BATCH)
+            ]
+        return np.concatenate(parts)
+
+    # -- two ways to go through the data ---------------------------------------------------
+
+    def _minibatches(self, x: Any, y: Array, after_epoch: Callable[[Record], bool]) -> None:
+        """Epochs of seeded permutations, an update a batch."""
+        objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
+        base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
+        dtype = theta.dtype if x.dtype.kind == "f" else x.dtype
+        room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), dtype)
+        try:
+            with self._progress(self.epochs * steps) as advance:
+                for epoch in range(self.epochs):
+                    order = epoch_order(len(y), np.random.default_rng([self.seed, epoch]))
+                    total = weight = 0.0
+                    with objective.driven():
+                        for step, index in enumerate(batches(order, self.batch_size)):
+                            optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
+                            batch = gather(x, index, out=room[: len(index)])
+                            loss, grad = objective.value_and_grad(batch, y[index])
+                            if not math.isfinite(loss):
+                                raise self._diverged(loss, batch, epoch, step)
+                            total += objective.data_loss * self.loss.total_weight
+                            weight += self.loss.total_weight
+                            if self.clip_norm is not None:
+                                clip_by_norm(grad, self.clip_norm)
+                            if step == steps - 1:
+                                before = theta.copy()
+                            optimizer.update(theta, grad, objective.n_weights)
+                            advance(1)
+                    if not np.isfinite(theta).all():
+                        raise self._diverged(math.nan, batch, epoch, steps - 1)
+                    record = {
+                        "epoch": epoch + 1,
+                        "data_loss": total / weight if weight else 0.0,
+                        "penalty": objective.penalty_value(),
+                        "learning_rate": optimizer.lr,
+                        "update_ratio": self._update_ratio(before),
+                    }
+                    if after_epoch(record):
+                        break
+        finally:
+            optimizer.lr = base_rate
+
+    def _whole_set(
+        self, optimizer: LBFGS, x: Any, y: Array, after_epoch: Callable[[Record], bool]
+    ) -> None:
+        """L-BFGS: the whole set in every step; an iteration is an epoch."""
+        for name, layer in self.net.leaves():
+            if hasattr(layer, "rng"):
+                raise ValueError(
+                    f"{name}: LBFGS needs the same loss twice, which {type(layer).__name__} "
+                    "does not give; expected SGD, Adam, … or a net without it"
+                )
+        x = gather(x, np.arange(len(x)))
+        before = self.objective.theta.copy()
+
+        def after_iteration(iteration: int, value: float, theta: Array) -> bool:
+            penalty = self.objective.penalty_value()
+            record = {
+                "epoch": iteration,
+                "data_loss": value - penalty,
+                "penalty": penalty,
+                "learning_rate": None,
+                "update_ratio": self._update_ratio(before),
+            }
+            before[...] = theta
+            advance(1)
+            return after_epoch(record)
+
+        with self._progress(optimizer.max_iterations) as advance:
+            try:
+                optimizer.minimize(
+                    lambda _: self.objective.value_and_grad(x, y),
+                    self.objective.theta,
+                    after_iteration,
+                )
+            except FloatingPointError as error:
+                raise Diverged(f"{error}: {first_not_finite(self.net, x)}") from None
+
+    def _update_ratio(self, before: Array) -> dict[str, float]:
+        """‖Δθ‖ / ‖θ‖ of each parameter, since it was `before`."""
+        ratios = {}
+        for name, (value, old) in self.objective.beside(before).items():
+            size = float(np.linalg.norm(old))
+            step = float(np.linalg.norm(value - old))
+            ratios[name] = step / size if size else 0.0
+        return ratios
+
+    def _diverged(self, loss: float, batch: Array, epoch: int, step: int) -> Diverged:
+        where = first_not_finite(self.net, batch)
+        return Diverged(f"loss is {loss} in epoch {epoch + 1}, step {step + 1}: {where}")
+
+    def _out_of_patience(self, epoch: int) -> bool:
+        return self.patience is not None and epoch - self.best_epoch >= self.patience
+
+    def _sample(self, x: Any, y: Array) -> tuple[Any, Array]:
+        """The training samples that `train_score` is measured on: the same in each epoch."""
+        if len(y) <= TRAINING_SAMPLE:
+            return x, y
+        rng = np.random.default_rng(self.seed)
+        rows = np.sort(rng.choice(len(y), TRAINING_SAMPLE, replace=False))
+        return gather(x, rows), y[rows]
+
+    def _checked(self, what: str, x: Any, y: Array) -> tuple[Any, Array]:
+        x = x if hasattr(x, "shape") else np.asarray(x)
+        y = np.asarray(y)
+        if len(x) != len(y) or len(y) == 0:
+            raise ValueError(f"Solver: {what} has {len(x)} samples and {len(y)} labels")
+        return x, y
+
+    @contextmanager
+    def _progress(self, steps: int) -> Iterator[Callable[[int], Any]]:
+        """A bar on the terminal; nothing elsewhere, or when quiet."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda _: None
+            return
+        from tqdm import tqdm
+
+        with tqdm(total=steps, unit="step", leave=False, dynamic_ncols=True) as bar:
+            yield bar.update
