@@ -8,13 +8,24 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from data import batches, epoch_order, gather
+from data import DataError, batches, epoch_order, gather
+from experiment.build import Parts, build, build_optimizer, build_schedule
+from experiment.command_line import command_line
+from experiment.config import read
 from experiment.divergence import Diverged, first_not_finite
+from experiment.errors import ConfigError, inert
+from experiment.folder import RunFolder, make_folder
+from experiment.model import load
+from experiment.prediction import predict
+from experiment.sanity import checks
+from experiment.summary import summarize
+from experiment.threads import blas_threads
 from losses.objective import Objective
 from optim import LBFGS, Constant, clip_by_norm
 
@@ -24,6 +35,9 @@ Callback = Callable[["Solver", Record], bool | None]
 
 EVALUATION_BATCH = 1024
 TRAINING_SAMPLE = 1000
+OVERFIT_EPOCHS = 2000
+
+__all__ = ["Diverged", "Solver", "load", "main"]
 
 
 class Solver:
@@ -152,8 +166,7 @@ class Solver:
         with self.net.evaluating():
             rows = np.arange(len(x))
             parts = [
-                self.net.forward(gather(x, index))
-                for index in batches(rows, EVALUATION_BATCH)
+                self.net.forward(gather(x, index)) for index in batches(rows, EVALUATION_BATCH)
             ]
         return np.concatenate(parts)
 
@@ -276,3 +289,102 @@ class Solver:
 
         with tqdm(total=steps, unit="step", leave=False, dynamic_ncols=True) as bar:
             yield bar.update
+
+
+# -- the command line ----------------------------------------------------------------------
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m solver`: 0 done, 2 a mistake in config or data, 3 diverged, 130 interrupted."""
+    options = command_line().parse_args(arguments)
+    try:
+        if options.predict is not None:
+            predict(options)
+            return 0
+        return run(options)
+    except (ConfigError, DataError) as error:
+        print(f"error: {inert(str(error))}", file=sys.stderr)
+        return 2
+    except Diverged as error:
+        print(f"diverged: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def run(options: Any) -> int:
+    """Train, or check, what a configuration describes."""
+    settings = list(options.set)
+    if options.seed is not None:
+        settings.append(f"solver.seed={options.seed}")
+    config = read(options.config, settings)
+    with blas_threads(config.solver.threads):
+        parts = build(config)
+        if options.dry_run:
+            print(parts.net.summary((parts.sets.train.n_features,), config.solver.batch_size))
+            return 0
+        if options.sanity:
+            return sanity(parts)
+        folder = RunFolder(make_folder(options.out, Path(options.config).stem), parts)
+        return train(parts, folder, options.quiet)
+
+
+def train(parts: Parts, folder: RunFolder, quiet: bool) -> int:
+    """Train, test, and write the run's folder."""
+    solver = from_config(parts, quiet=quiet)
+    solver.callbacks = (lambda _, record: folder.add(record),)
+    sets = parts.sets
+    start = time.perf_counter()
+    k = parts.config.solver.overfit
+    if k is not None:
+        solver.overfit(parts.inputs(sets.train), k)
+    else:
+        solver.train(parts.inputs(sets.train), parts.inputs(sets.validation))
+    seconds = time.perf_counter() - start
+    loss, score = solver.evaluate(*parts.inputs(sets.test))
+    summary = summarize(parts, solver, loss, score, seconds)
+    written = folder.finish(solver.history, summary)
+    if not quiet:
+        print(f"{summary}\n{inert(str(folder.path))}: {', '.join(written)}")
+    return 0
+
+
+def from_config(parts: Parts, quiet: bool, objective: Objective | None = None) -> Solver:
+    """The Solver that `[optim]` and `[solver]` describe."""
+    config = parts.config
+    section = config.solver
+    return Solver(
+        objective or parts.objective,
+        build_optimizer(config.optim, section.epochs),
+        schedule=build_schedule(config.optim, section.epochs),
+        epochs=section.epochs,
+        batch_size=section.batch_size,
+        seed=section.seed,
+        clip_norm=getattr(config.optim, "clip_norm", None),
+        patience=section.patience,
+        quiet=quiet,
+    )
+
+
+def sanity(parts: Parts) -> int:
+    """Run the checks of experiment/sanity.py; 0 if all pass, 1 if one fails."""
+
+    def overfit(samples: int) -> float:
+        net = copy.deepcopy(parts.net)
+        solver = from_config(parts, True, Objective(net, copy.copy(parts.objective.loss)))
+        solver.schedule, solver.patience, solver.epochs = Constant(), None, OVERFIT_EPOCHS
+        return float(solver.overfit(parts.inputs(parts.sets.train), samples)[-1]["train_score"])
+
+    failed = 0
+    for check in checks(parts, overfit):
+        failed += not check.passed
+        print(f"{'pass' if check.passed else 'FAIL'}  {check.name:24}  {check.detail}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    # Under this name the file is a module of its own: run the one that others import.
+    from solver import main as run_main
+
+    sys.exit(run_main())

@@ -115,6 +115,8 @@ def check_names(value: Any, kind: Any, where: str = "") -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where}: is {value}, expected a finite number")
     members = _structs(kind)
+    if isinstance(value, str) and (valid := _literals(kind)) and value not in valid:
+        raise ConfigError(f"{where}: unknown name {inert(value)!r}{choices(value, valid)}")
     if isinstance(value, list):
         for i, item in enumerate(value):
             check_names(item, next(iter(_items(kind)), object), f"{where}[{i}]")
@@ -150,6 +152,15 @@ def _structs(kind: Any) -> list[Any]:
         return [kind]
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return [struct for inside in typing.get_args(kind) for struct in _structs(inside)]
+    return []
+
+
+def _literals(kind: Any) -> list[str]:
+    """The words that a type admits, through unions."""
+    if typing.get_origin(kind) is typing.Literal:
+        return list(typing.get_args(kind))
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return [word for inside in typing.get_args(kind) for word in _literals(inside)]
     return []
 
 

@@ -15,7 +15,7 @@ class Diverged(ArithmeticError):
 
 
 def first_not_finite(net: Any, x: Array) -> str:
-    """`linear1: W holds nan`: the first tensor, in the order of the forward pass, that is not finite.
+    """`linear1: W holds nan`: the first tensor that is not finite, in the order of `forward`.
 
     Looks at the input, then at each layer's parameters and output on the batch `x`.
     """

@@ -60,7 +60,7 @@ class Xor(Toy, tag="xor"):
 
 class Blobs(Toy, tag="blobs"):
     classes: Annotated[int, Meta(ge=2, le=100)] = 3
-    noise: NotNegative = 0.5
+    noise: NotNegative = 0.3
 
 
 class Csv(DataSection, tag="csv", kw_only=True):
@@ -73,10 +73,14 @@ class Csv(DataSection, tag="csv", kw_only=True):
 
 
 class Npy(DataSection, tag="npy", kw_only=True):
-    """Arrays of NumPy: `path` and `labels` two .npy files, or `path` one .npz with x and y."""
+    """Arrays of NumPy: `path` and `labels` two .npy files, or `path` one .npz with x and y.
+
+    `mapped`: samples stay in their .npy file until they are in a batch.
+    """
 
     path: str
     labels: str | None = None
+    mapped: bool = False
 
 
 class Idx(DataSection, tag="idx", kw_only=True):

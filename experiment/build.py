@@ -1,0 +1,289 @@
+"""From a checked configuration to the parts of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import layers
+import losses
+import optim
+from data import Dataset, MappedRows, Split, Standardize, load, split
+from experiment import schema
+from experiment.errors import ConfigError
+from losses.objective import Objective
+
+Array = npt.NDArray[Any]
+
+ACTIVATIONS: dict[str, type[layers.Layer]] = {
+    "relu": layers.ReLU,
+    "leaky_relu": layers.LeakyReLU,
+    "elu": layers.ELU,
+    "sigmoid": layers.Sigmoid,
+    "tanh": layers.Tanh,
+}
+NORMALIZATIONS = {"batch_norm": layers.BatchNorm, "layer_norm": layers.LayerNorm}
+STANDARDIZE = "standardize"  # the name of the layer that saved networks begin with
+SATURATING = ("sigmoid", "tanh")  # Xavier's weights suit them, He's the others
+
+
+# -- data --------------------------------------------------------------------------------
+
+
+def build_data(config: schema.Config) -> tuple[Split, Standardize | None]:
+    """The three sets, and the standardisation fitted on the training set alone."""
+    section = config.data
+    regression = isinstance(config.loss, schema.MeanSquared)
+    dataset = _load(section, regression)
+    if not regression and dataset.n_classes < 2:
+        raise ConfigError(f"data: {dataset.name} has one class, expected two or more")
+    if isinstance(config.loss, schema.Binary) and dataset.n_classes != 2:
+        raise ConfigError(
+            f"loss.name: binary needs two classes, {dataset.name} has {dataset.n_classes}; "
+            "expected softmax or hinge"
+        )
+    shares = (1 - section.validation - section.test, section.validation, section.test)
+    sets = split(dataset, shares, section.split_seed)
+    return sets, Standardize.fit(sets.train.x) if section.standardize else None
+
+
+def _load(section: schema.Data, regression: bool) -> Dataset:
+    kind = section.__struct_config__.tag
+    if isinstance(section, schema.Csv):
+        return load(
+            "csv",
+            path=section.path,
+            target=section.target,
+            delimiter=section.delimiter,
+            header=section.header,
+            regression=regression,
+        )
+    if isinstance(section, schema.Npy):
+        if section.labels is None:
+            return load("npz", path=section.path, regression=regression)
+        return load(
+            "npy",
+            path=section.path,
+            y_path=section.labels,
+            mapped=section.mapped,
+            regression=regression,
+        )
+    if regression:
+        raise ConfigError(f"loss.name: mse needs numbers as targets, {kind} has classes")
+    if isinstance(section, schema.Idx):
+        return load("idx", path=section.path, y_path=section.labels)
+    if isinstance(section, schema.Cifar10):
+        return load("cifar10", path=section.path)
+    options = {
+        key: getattr(section, key)
+        for key in ("samples", "classes", "noise", "seed")
+        if hasattr(section, key)
+    }
+    return load(str(kind), **options)
+
+
+# -- network -----------------------------------------------------------------------------
+
+
+def build_net(net: schema.Net, D: int, outputs: int, seed: int) -> layers.Sequential:
+    """The network from D features to so many scores; every layer has a random stream of its own."""
+    plan = net.layers if net.layers is not None else _written_out(net)
+    seeds = np.random.SeedSequence(seed).spawn(len(plan))
+    chain: list[layers.Layer] = []
+    size = D
+    for i, (section, child) in enumerate(zip(plan, seeds, strict=True)):
+        layer, size = _layer(section, size, outputs, np.random.default_rng(child), net.dtype)
+        chain.append(layer)
+        if i == len(plan) - 1 and size != outputs:
+            raise ConfigError(
+                f"net.layers[{i}]: the network ends with {size} scores, expected {outputs}; "
+                "a last linear layer without units has as many as are needed"
+            )
+    return layers.Sequential(*chain)
+
+
+def _written_out(net: schema.Net) -> list[schema.AnyLayer]:
+    """`hidden` and what goes with it as a list of layers."""
+    activation = net.activation or "relu"
+    init = net.init or ("xavier" if activation in SATURATING else "he")
+    plan: list[Any] = []
+    for units in net.hidden or ():
+        if activation == "maxout":
+            plan.append(schema.MaxoutLayer(units=units, init=init))
+        else:
+            plan.append(schema.LinearLayer(units=units, init=init))
+        if net.normalization == "batch_norm":
+            plan.append(schema.BatchNormLayer())
+        elif net.normalization == "layer_norm":
+            plan.append(schema.LayerNormLayer())
+        if activation != "maxout":
+            plan.append(ACTIVATION_SECTIONS[activation]())
+        if net.dropout:
+            plan.append(schema.DropoutLayer(drop=net.dropout))
+    plan.append(schema.LinearLayer(init=init))
+    return plan
+
+
+ACTIVATION_SECTIONS: dict[str, type[Any]] = {
+    "relu": schema.ReLULayer,
+    "leaky_relu": schema.LeakyReLULayer,
+    "elu": schema.ELULayer,
+    "sigmoid": schema.SigmoidLayer,
+    "tanh": schema.TanhLayer,
+}
+
+
+def _layer(
+    section: schema.AnyLayer, size: int, outputs: int, rng: np.random.Generator, dtype: str
+) -> tuple[layers.Layer, int]:
+    """One layer for an input of `size` features, and the number of features it gives out."""
+    match section:
+        case schema.LinearLayer(units, init, bias):
+            M = units or outputs
+            return layers.Linear(size, M, rng=rng, init=init, bias=bias, dtype=dtype), M
+        case schema.MaxoutLayer(units, pieces, init):
+            M = units or outputs
+            return layers.Maxout(size, M, pieces=pieces, rng=rng, init=init, dtype=dtype), M
+        case schema.LeakyReLULayer(slope):
+            return layers.LeakyReLU(slope), size
+        case schema.ELULayer(alpha):
+            return layers.ELU(alpha), size
+        case schema.DropoutLayer(drop):
+            return layers.Dropout(drop, rng=rng), size
+        case schema.BatchNormLayer():
+            return layers.BatchNorm(size, dtype=dtype), size
+        case schema.LayerNormLayer():
+            return layers.LayerNorm(size, dtype=dtype), size
+        case schema.SoftmaxLayer():
+            return layers.Softmax(), size
+        case schema.FlattenLayer():
+            return layers.Flatten(), size
+        case _:
+            return ACTIVATIONS[str(section.__struct_config__.tag)](), size
+
+
+def with_standardize(net: layers.Sequential, standardize: Standardize) -> layers.Sequential:
+    """The same network, taking raw data: the layers are shared, one is put before them."""
+    first = layers.Standardize(standardize.mean, standardize.std, dtype=net.dtype or np.float32)
+    return layers.Sequential(**{STANDARDIZE: first}, **net.children)
+
+
+# -- loss --------------------------------------------------------------------------------
+
+
+def build_loss(section: schema.Loss, train: Dataset | None) -> losses.Loss:
+    """The loss; balanced class weights n / (C · n_c) are those of the training set, if given."""
+    weights = None
+    if train is not None and getattr(section, "balanced", False):
+        counts = np.bincount(train.y, minlength=train.n_classes)
+        weights = len(train) / (train.n_classes * np.maximum(counts, 1))
+    match section:
+        case schema.Softmax():
+            return losses.SoftmaxCrossEntropy(class_weights=weights)
+        case schema.Hinge():
+            return losses.MulticlassHinge(section.delta, class_weights=weights)
+        case schema.Binary():
+            return losses.BinaryCrossEntropy(class_weights=weights)
+        case _:
+            return losses.MSE()
+
+
+def build_penalties(section: schema.Loss) -> list[losses.Penalty]:
+    penalties: list[losses.Penalty] = []
+    if section.l2:
+        penalties.append(losses.L2(section.l2))
+    if section.l1:
+        penalties.append(losses.L1(section.l1))
+    return penalties
+
+
+def outputs_of(section: schema.Loss, dataset: Dataset) -> int:
+    """How many scores the network gives for a sample."""
+    if isinstance(section, schema.MeanSquared):
+        return int(dataset.y.shape[1])
+    return 1 if isinstance(section, schema.Binary) else dataset.n_classes
+
+
+# -- optimizer ---------------------------------------------------------------------------
+
+
+def build_optimizer(section: schema.Optim, epochs: int) -> optim.Optimizer | optim.LBFGS:
+    match section:
+        case schema.Lbfgs():
+            return optim.LBFGS(epochs, section.history)
+        case schema.Sgd():
+            return optim.SGD(section.lr, section.momentum, section.nesterov)
+        case schema.RmsProp():
+            return optim.RMSProp(section.lr, section.decay, section.epsilon)
+        case schema.AdamWRule():  # before Adam, of which it is a kind
+            return optim.AdamW(
+                section.lr, section.beta1, section.beta2, section.epsilon, section.weight_decay
+            )
+        case _:
+            return optim.Adam(section.lr, section.beta1, section.beta2, section.epsilon)
+
+
+def build_schedule(section: schema.Optim, epochs: int) -> optim.Schedule:
+    schedule = getattr(section, "schedule", None)
+    match schedule:
+        case schema.StepRate():
+            return optim.StepDecay(schedule.every, schedule.factor)
+        case schema.ExponentialRate():
+            return optim.ExponentialDecay(schedule.factor)
+        case schema.CosineRate():
+            if schedule.warmup >= epochs:
+                raise ConfigError(
+                    f"optim.schedule.warmup: is {schedule.warmup:g} epochs, "
+                    f"expected fewer than solver.epochs = {epochs}"
+                )
+            return optim.CosineDecay(epochs, schedule.warmup, schedule.final)
+        case schema.PlateauRate():
+            return optim.PlateauDecay(patience=schedule.patience, factor=schedule.factor)
+        case _:
+            return optim.Constant()
+
+
+# -- everything ----------------------------------------------------------------------------
+
+
+@dataclass
+class Parts:
+    """What a configuration describes: the data, the network, and how it is trained."""
+
+    config: schema.Config
+    sets: Split
+    standardize: Standardize | None
+    objective: Objective
+    outputs: int
+
+    @property
+    def net(self) -> layers.Sequential:
+        net: layers.Sequential = self.objective.net
+        return net
+
+    def inputs(self, dataset: Dataset) -> tuple[Any, Array]:
+        """A set as the network takes it: standardized, in the network's type.
+
+        Samples that stay in their file are standardized by the network's own first layer.
+        """
+        x, y = dataset.x, dataset.y
+        if self.standardize is not None and not isinstance(x, MappedRows):
+            x = self.standardize.apply(x, dtype=np.dtype(self.config.net.dtype).type)
+        return x, y.astype(self.config.net.dtype) if y.dtype.kind == "f" else y
+
+
+def build(config: schema.Config) -> Parts:
+    """Everything that `[data]`, `[net]` and `[loss]` describe.
+
+    Errors: ConfigError or DataError, one line each.
+    """
+    sets, standardize = build_data(config)
+    outputs = outputs_of(config.loss, sets.train)
+    net = build_net(config.net, sets.train.n_features, outputs, config.solver.seed)
+    if standardize is not None and isinstance(sets.train.x, MappedRows):
+        net = with_standardize(net, standardize)
+    objective = Objective(net, build_loss(config.loss, sets.train), build_penalties(config.loss))
+    return Parts(config, sets, standardize, objective, outputs)
