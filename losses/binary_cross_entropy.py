@@ -69,7 +69,7 @@ class BinaryCrossEntropy(Loss):
 
     def sample_gradients(self, factor: float | Array) -> Array:
         # σ(t) = 1 / (1 + exp(−|t|)) for t ≥ 0, exp(−|t|) / (1 + exp(−|t|)) for t < 0
-        dscores = np.where(self._t < 0, self._small, self._small.dtype.type(1))
+        dscores: Array = np.where(self._t < 0, self._small, self._small.dtype.type(1))
         dscores /= 1 + self._small
         dscores *= self._sign
         dscores *= factor

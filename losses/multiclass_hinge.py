@@ -37,7 +37,7 @@ class MulticlassHinge(ClassificationLoss):
         self._own = own_class(margins, y)
         margins -= entries.take(self._own)
         margins += self.delta
-        np.maximum(margins, 0, margins)
+        np.maximum(margins, 0, out=margins)
         entries[self._own] = 0
         self._margins = margins
         losses: Array = np.add.reduce(margins, axis=0)

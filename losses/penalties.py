@@ -50,7 +50,7 @@ class Penalty:
             self._scratch = np.empty(min(W.size, BLOCK), W.dtype)
         for start in range(0, W.size, BLOCK):
             block, dblock = W[start : start + BLOCK], dW[start : start + BLOCK]
-            np.add(dblock, self.block_gradient(block, self._scratch[: block.size]), dblock)
+            np.add(dblock, self.block_gradient(block, self._scratch[: block.size]), out=dblock)
 
     def block_sum(self, W: Array) -> float:
         """R of a few thousand weights."""
@@ -89,7 +89,7 @@ class L2(Penalty):
         return float(np.dot(W, W))
 
     def block_gradient(self, W: Array, out: Array) -> Array:
-        return np.multiply(W, 2 * self.strength, out)
+        return np.multiply(W, 2 * self.strength, out=out)
 
 
 class L1(Penalty):
@@ -105,6 +105,6 @@ class L1(Penalty):
         return float(np.add.reduce(np.abs(W), dtype=np.float64))
 
     def block_gradient(self, W: Array, out: Array) -> Array:
-        np.sign(W, out)
+        np.sign(W, out=out)
         out *= self.strength
         return out

@@ -28,7 +28,7 @@ class SoftmaxCrossEntropy(ClassificationLoss):
         self._own = own_class(exp, y)
         exp -= np.maximum.reduce(exp, axis=0)
         own_score = exp.ravel("K").take(self._own)
-        np.exp(exp, exp)
+        np.exp(exp, out=exp)
         self._exp, self._sum = exp, np.add.reduce(exp, axis=0)
         losses: Array = np.log(self._sum) - own_score
         return losses

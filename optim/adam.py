@@ -42,16 +42,16 @@ class Adam(Optimizer):
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
         mean, square = moments
-        np.multiply(mean, self.beta1, mean)
-        np.add(mean, grad, mean)
-        np.multiply(square, self.beta2, square)
-        np.square(grad, scratch)
-        np.add(square, scratch, square)
-        np.sqrt(square, scratch)
-        np.add(scratch, self._offset, scratch)
-        np.divide(mean, scratch, scratch)
-        np.multiply(scratch, self._rate, scratch)
-        np.subtract(theta, scratch, theta)
+        np.multiply(mean, self.beta1, out=mean)
+        np.add(mean, grad, out=mean)
+        np.multiply(square, self.beta2, out=square)
+        np.square(grad, out=scratch)
+        np.add(square, scratch, out=square)
+        np.sqrt(square, out=scratch)
+        np.add(scratch, self._offset, out=scratch)
+        np.divide(mean, scratch, out=scratch)
+        np.multiply(scratch, self._rate, out=scratch)
+        np.subtract(theta, scratch, out=theta)
 
     def __repr__(self) -> str:
         return (
@@ -86,7 +86,7 @@ class AdamW(Adam):
     ) -> None:
         if decayed > 0 and self.weight_decay > 0:
             shrunk = theta[:decayed]
-            np.multiply(shrunk, 1 - self.lr * self.weight_decay, shrunk)
+            np.multiply(shrunk, 1 - self.lr * self.weight_decay, out=shrunk)
         super().update_block(theta, grad, moments, scratch, decayed)
 
     def __repr__(self) -> str:

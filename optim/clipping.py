@@ -29,7 +29,7 @@ def clip_by_norm(grad: Array, limit: float) -> float:
     vector = grad.reshape(-1)
     norm = euclidean_norm(vector)
     if norm > limit and math.isfinite(norm):
-        np.multiply(vector, limit / norm, vector)
+        np.multiply(vector, limit / norm, out=vector)
     return norm
 
 

@@ -37,14 +37,14 @@ class RMSProp(Optimizer):
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
         (square,) = moments
-        np.multiply(square, self.decay, square)
-        np.square(grad, scratch)
-        np.add(square, scratch, square)
-        np.sqrt(square, scratch)
-        np.add(scratch, self._offset, scratch)
-        np.divide(grad, scratch, scratch)
-        np.multiply(scratch, self._rate, scratch)
-        np.subtract(theta, scratch, theta)
+        np.multiply(square, self.decay, out=square)
+        np.square(grad, out=scratch)
+        np.add(square, scratch, out=square)
+        np.sqrt(square, out=scratch)
+        np.add(scratch, self._offset, out=scratch)
+        np.divide(grad, scratch, out=scratch)
+        np.multiply(scratch, self._rate, out=scratch)
+        np.subtract(theta, scratch, out=theta)
 
     def __repr__(self) -> str:
         return f"RMSProp(lr={self.lr}, decay={self.decay}, epsilon={self.epsilon})"

@@ -35,18 +35,18 @@ class SGD(Optimizer):
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
         if not moments:
-            np.multiply(grad, self.lr, scratch)
+            np.multiply(grad, self.lr, out=scratch)
         else:
             (velocity,) = moments
-            np.multiply(velocity, self.momentum, velocity)
-            np.add(velocity, grad, velocity)
+            np.multiply(velocity, self.momentum, out=velocity)
+            np.add(velocity, grad, out=velocity)
             if self.nesterov:
-                np.multiply(velocity, self.momentum, scratch)
-                np.add(scratch, grad, scratch)
-                np.multiply(scratch, self.lr, scratch)
+                np.multiply(velocity, self.momentum, out=scratch)
+                np.add(scratch, grad, out=scratch)
+                np.multiply(scratch, self.lr, out=scratch)
             else:
-                np.multiply(velocity, self.lr, scratch)
-        np.subtract(theta, scratch, theta)
+                np.multiply(velocity, self.lr, out=scratch)
+        np.subtract(theta, scratch, out=theta)
 
     def __repr__(self) -> str:
         options: dict[str, Any] = {"lr": self.lr}
