@@ -12,6 +12,25 @@ Array = npt.NDArray[Any]
 Gradients = dict[str, Array]
 
 
+def converted(layer: Any, dtype: npt.DTypeLike) -> Any:
+    """A copy of a layer, its float arrays in `params` and `state` in another float type."""
+    twin = copy.deepcopy(layer)
+    for arrays in (getattr(twin, "params", None), getattr(twin, "state", None)):
+        for old in list((arrays or {}).values()):
+            if isinstance(old, np.ndarray) and old.dtype.kind == "f":
+                replace(twin, old, old.astype(dtype))
+    return twin
+
+
+def replace(layer: Any, old: Array, new: Array) -> None:
+    """Put `new` wherever the layer holds `old`: `params`, `state`, an attribute like `self.W`."""
+    for holder in (getattr(layer, "params", None), getattr(layer, "state", None), vars(layer)):
+        if isinstance(holder, dict):
+            for name, value in holder.items():
+                if value is old:
+                    holder[name] = new
+
+
 class Layer:
     """One operation: `forward` computes it, `backward` applies the chain rule to it.
 
@@ -21,6 +40,10 @@ class Layer:
     What a subclass writes is the maths; this class offers
     `as_float` (the input as a float array), `buffer` (where to write a result),
     `keep` / `recall` (hand the cache from `forward` to `backward`, checked).
+
+    Whose arrays: `y`, `dx` and the gradients belong to the caller, who may write into them; by
+    hand a layer caches nothing that it returns, nor returns what it was given (`fresh`). `x`
+    is cached as it is, not copied: leave it unchanged until `backward` has run.
     """
 
     params: dict[str, Array]
@@ -59,11 +82,9 @@ class Layer:
         return None
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
-        """A copy whose parameters and state are of this float type."""
-        twin = copy.deepcopy(self)
-        for arrays in (twin.params, twin.state):
-            for name, value in arrays.items():
-                arrays[name] = value.astype(dtype)
+        """A copy whose parameters and state are of this float type; it has run no `forward`."""
+        twin: Self = converted(self, dtype)
+        twin._cached = None
         return twin
 
     def as_float(self, x: npt.ArrayLike) -> Array:
@@ -73,13 +94,13 @@ class Layer:
         """
         x = np.asarray(x)
         for value in self.params.values():
-            return x if x.dtype == value.dtype else self._cast(x, value.dtype)
-        return x if x.dtype.kind == "f" else self._cast(x, np.dtype(np.float32))
+            return x if x.dtype == value.dtype else self._cast("x", x, value.dtype)
+        return x if x.dtype.kind == "f" else self._cast("x", x, np.dtype(np.float32))
 
-    def _cast(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        if x.dtype.kind not in "fiub":
-            raise TypeError(f"{self.name}: x has dtype {x.dtype}, expected numbers")
-        return x.astype(dtype)
+    def _cast(self, what: str, array: Array, dtype: np.dtype[Any]) -> Array:
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{self.name}: {what} has dtype {array.dtype}, expected numbers")
+        return array.astype(dtype)
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         """An array to write the result `name` into: fresh, or reused while a Solver drives."""
@@ -89,6 +110,10 @@ class Layer:
         if array is None or array.dtype != dtype:
             array = self._buffers[name, shape] = np.empty(shape, dtype)
         return array
+
+    def fresh(self, array: Array) -> Array:
+        """A copy to return by hand, of an array cached or given; the array while driven."""
+        return array.copy() if self._buffers is None else array
 
     def keep(self, y: Array, *cache: Any) -> Array:
         """Cache what `backward` needs; returns `y`."""
@@ -103,7 +128,7 @@ class Layer:
         dout = np.asarray(dout)
         if dout.shape != shape:
             raise ValueError(f"{self.name}: dout has shape {dout.shape}, expected {shape}")
-        return (dout if dout.dtype == dtype else dout.astype(dtype), *cache)
+        return (dout if dout.dtype == dtype else self._cast("dout", dout, dtype), *cache)
 
     @property
     def name(self) -> str:

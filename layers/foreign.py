@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from layers.base import Array, Gradients
+from layers.base import Array, Gradients, converted
 
 
 def is_layer(thing: Any) -> bool:
@@ -60,23 +59,7 @@ def astype(layer: Any, dtype: npt.DTypeLike) -> Any:
     A layer without `astype` of its own is copied, and the float arrays in its `params` and
     `state` are converted; an attribute that names the same array follows.
     """
-    if hasattr(layer, "astype"):
-        return layer.astype(dtype)
-    twin = copy.deepcopy(layer)
-    held = [*parameters(twin).values(), *(getattr(twin, "state", None) or {}).values()]
-    for old in held:
-        if isinstance(old, np.ndarray) and old.dtype.kind == "f":
-            replace(twin, old, old.astype(dtype))
-    return twin
-
-
-def replace(layer: Any, old: Array, new: Array) -> None:
-    """Put `new` wherever the layer holds `old`: `params`, `state`, an attribute like `self.W`."""
-    for holder in (getattr(layer, "params", None), getattr(layer, "state", None), vars(layer)):
-        if isinstance(holder, dict):
-            for name, value in holder.items():
-                if value is old:
-                    holder[name] = new
+    return layer.astype(dtype) if hasattr(layer, "astype") else converted(layer, dtype)
 
 
 def naming(name: str, call: Callable[..., Any], *args: Any) -> Any:

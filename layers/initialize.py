@@ -43,7 +43,15 @@ def weights(
     """Normal weights of shape (…, D, M) with the standard deviation of `scale`."""
     D, M = shape[-2:]
     W = generator(rng).standard_normal(shape)
-    return (W * scale(init, D, M)).astype(dtype)
+    return (W * scale(init, D, M)).astype(float_type(dtype))
+
+
+def float_type(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """The type of a layer's parameters, which must be a float's."""
+    checked = np.dtype(dtype)
+    if checked.kind != "f":
+        raise TypeError(f"dtype is {checked}, expected np.float32 or np.float64")
+    return checked
 
 
 def check_sizes(layer: str, **sizes: int) -> None:

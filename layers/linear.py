@@ -58,5 +58,5 @@ class Linear(Layer):
         W = self.params["W"]
         grads = {"W": np.matmul(x.T, dout, out=self.buffer("dW", W.shape, W.dtype))}
         if "b" in self.params:
-            grads["b"] = np.sum(dout, axis=0, out=self.buffer("db", W.shape[1:], W.dtype))
+            grads["b"] = np.add.reduce(dout, axis=0, out=self.buffer("db", W.shape[1:], W.dtype))
         return grads

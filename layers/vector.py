@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from layers.base import Array, Gradients, Layer
-from layers.foreign import parameters, replace, weights_of
+from layers.base import Array, Gradients, Layer, replace
+from layers.foreign import parameters, weights_of
 
 
 class ParameterVector:

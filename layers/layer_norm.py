@@ -1,0 +1,72 @@
+"""Normalisation of each sample over its features."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from layers import initialize
+from layers.base import Array, Gradients, Layer
+
+
+class LayerNorm(Layer):
+    """Each sample to mean 0 and variance 1 over its features, then scaled and shifted.
+
+    Forward:  y = γ x̂ + β,  x̂ = (x − μ) / σ,  σ = √(var + ε);  μ, var over the last axis
+    Backward: dγ = Σₙ dout ∘ x̂,  dβ = Σₙ dout,
+              dx = 1/σ (g − mean g − x̂ · mean(g ∘ x̂)),  g = γ dout
+    Shapes:   x (…, D) → y (…, D);  γ, β (D,), called gamma and beta
+    Caches:   x̂, 1/σ
+    Errors:   ValueError when the last axis of x is not D long
+    Source:   Ba, Kiros and Hinton, "Layer normalization" (2016)
+
+    The same in training and evaluation, and for a batch of one.
+    """
+
+    forward_rule = "y = γ x̂ + β, x̂ = (x − μ) / √(var + ε)"
+    backward_rule = "dx = 1/σ (g − mean g − x̂ · mean(g ∘ x̂)), g = γ dout"
+
+    def __init__(self, D: int, *, epsilon: float = 1e-5, dtype: npt.DTypeLike = np.float32) -> None:
+        super().__init__()
+        initialize.check_sizes("LayerNorm", D=D)
+        if not 0 < epsilon < math.inf:
+            raise ValueError(f"LayerNorm: epsilon is {epsilon!r}, expected a finite number > 0")
+        self.epsilon = float(epsilon)
+        dtype = initialize.float_type(dtype)
+        self.params = {"gamma": np.ones(D, dtype), "beta": np.zeros(D, dtype)}
+
+    def forward(self, x: Array) -> Array:
+        x, gamma = self.as_float(x), self.params["gamma"]
+        D = gamma.size
+        if x.ndim == 0 or x.shape[-1] != D:
+            raise ValueError(f"LayerNorm: x has shape {x.shape}, expected (…, {D})")
+        mean = np.add.reduce(x, axis=-1, keepdims=True) / D
+        normed = np.subtract(x, mean, out=self.buffer("normed", x.shape, x.dtype))
+        var = np.einsum("...d,...d->...", normed, normed)[..., np.newaxis] / D
+        inverse = 1 / np.sqrt(var + self.epsilon)  # 1/σ
+        normed *= inverse
+        y = np.multiply(normed, gamma, out=self.buffer("y", x.shape, x.dtype))
+        y += self.params["beta"]
+        return self.keep(y, normed, inverse)
+
+    def backward(self, dout: Array) -> tuple[Array, Gradients]:
+        dout, normed, inverse = self.recall(dout)
+        gamma = self.params["gamma"]
+        D = gamma.size
+        g = np.multiply(dout, gamma, out=self.buffer("g", dout.shape, dout.dtype))
+        along = np.einsum("...d,...d->...", g, normed)[..., np.newaxis] / D  # mean(g ∘ x̂)
+        g -= np.add.reduce(g, axis=-1, keepdims=True) / D
+        dx = np.multiply(normed, along, out=self.buffer("dx", dout.shape, dout.dtype))
+        np.subtract(g, dx, out=dx)
+        dx *= inverse
+        return dx, self.parameter_gradients(dout)
+
+    def parameter_gradients(self, dout: Array) -> Gradients:
+        dout, normed, _ = self.recall(dout)
+        shape, dtype = self.params["gamma"].shape, dout.dtype
+        douts, rows = dout.reshape(-1, *shape), normed.reshape(-1, *shape)
+        dgamma = np.einsum("nd,nd->d", douts, rows, out=self.buffer("dgamma", shape, dtype))
+        dbeta = np.add.reduce(douts, axis=0, out=self.buffer("dbeta", shape, dtype))
+        return {"gamma": dgamma, "beta": dbeta}
