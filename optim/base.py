@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optim.options import number
+from optim.options import count, number
 
 Array = npt.NDArray[Any]
 
@@ -47,9 +47,13 @@ class Optimizer:
             self._prepare(theta, grad)
         if not (theta.flags.c_contiguous and grad.flags.c_contiguous):
             raise ValueError(f"{self.name}: theta and grad must be contiguous")
+        if n_decayed is None:
+            n_decayed = theta.size
+        elif not 0 <= n_decayed <= theta.size:
+            raise ValueError(f"{self.name}: n_decayed is {n_decayed}, expected 0..{theta.size}")
         self.steps += 1
         self.begin_step()
-        self._walk(theta, grad, theta.size if n_decayed is None else n_decayed)
+        self._walk(theta, grad, n_decayed)
 
     def begin_step(self) -> None:
         """Compute what is the same for all parameters in this step."""
@@ -70,7 +74,7 @@ class Optimizer:
                 f"{self.name}: state has {sorted(state)}, expected {sorted(self.moments)}"
             )
         self.state = {name: np.array(value) for name, value in state.items()}
-        self.steps = int(steps)
+        self.steps = count(self, "steps", steps, least=0)
         self._ready_for = None
 
     def _walk(self, theta: Array, grad: Array, n_decayed: int) -> None:

@@ -35,7 +35,8 @@ def clip_by_norm(grad: Array, limit: float) -> float:
 
 def euclidean_norm(vector: Array) -> float:
     """√Σ vᵢ² of a contiguous vector."""
-    squares = sum_of_squares(vector, 1.0)
+    with np.errstate(over="ignore"):
+        squares = sum_of_squares(vector, 1.0)
     # A sum this near the ends of the range has lost entries to overflow or underflow.
     if 1e-20 < squares < math.inf:
         return math.sqrt(squares)
