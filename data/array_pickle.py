@@ -91,7 +91,7 @@ class _Reader:
                 raise Refused(f"more than {MAX_INSTRUCTIONS:,} instructions")
             name = opcode.name
             if name == "STOP":
-                return plain(self.stack.pop())
+                return plain(*self.take(1))
             self.step(name, argument)
         raise ValueError("no STOP")
 
