@@ -531,7 +531,7 @@ class PiecewiseMutatesX(SquareOrDouble):
         return 2 * self.x * dout, {}
 
 
-@family.wrong("unexplained", "dx")
+@family.wrong("unexplained", "dx", inputs=away(6, 6))
 class PiecewiseNegativeBand(SquareOrDouble):
     """1.9 for 2 where x is below −0.5."""
 
