@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -72,7 +73,9 @@ def read_array_pickle(content: bytes, where: str) -> object:
     import pickletools
 
     try:
-        return _Reader(len(content)).run(pickletools.genops(BytesIO(content)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of broken escapes in broken strings
+            return _Reader(len(content)).run(pickletools.genops(BytesIO(content)))
     except Refused as error:
         raise DataError(f"{where}: {error}; only arrays, strings and numbers are read") from None
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:

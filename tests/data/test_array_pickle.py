@@ -179,6 +179,8 @@ ARRAY = pickle.dumps(np.zeros((2, 3), np.uint8), 2)
         b"\x8d\xff\xff\xff\xff\xff\xff\xff\x7fabc.",
         b"\x8e\xff\xff\xff\xff\xff\xff\xff\xffabc.",
         b"I1x\n.",
+        b"cnu\\mpy\nndarray\n(tR.",
+        b"S'\\z'\nR.",
         b"X\x01\x00\x00\x00\xff.",
         ARRAY.replace(b"K\x02K\x03", b"K\x02K\x04"),
         ARRAY.replace(b"K\x02K\x03", b"K\x00K\x03"),
@@ -190,6 +192,11 @@ def test_damaged(content):
     with pytest.raises(DataError) as caught:
         read_array_pickle(content, "f")
     assert str(caught.value).isprintable()
+
+
+def test_an_array_that_does_not_fit_its_bytes():
+    with pytest.raises(DataError, match="shape does not fit its bytes"):
+        read_array_pickle(ARRAY.replace(b"K\x02K\x03", b"K\x02K\x04"), "f")
 
 
 def test_a_memo_index_takes_no_memory():

@@ -126,6 +126,13 @@ def test_limit(tmp_path):
         read_cifar10(tmp_path / "b.bin", max_bytes=5000)
 
 
+def test_limit_of_a_pickled_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.cifar_file.MAX_PICKLE", 9000)
+    (tmp_path / "b").write_bytes(python_2(X, Y))
+    with pytest.raises(DataError, match="the limit is 9,000"):
+        read_cifar10(tmp_path / "b")
+
+
 def test_every_truncation_is_noticed(tmp_path):
     content = python_2(X, Y)
     end = content.index(X.tobytes())

@@ -132,6 +132,8 @@ def test_what_was_written_is_read(tmp_path_factory, rows, delimiter):
         ("1," + "9" * 200_000 + "\n", {}, "line 1: field larger than field limit"),
         ("1," * 3_000_000, {}, "a line is longer than"),
         ("1,2,a\n" * 100, {"max_bytes": 500}, "the limit is 500"),
+        ("1,2,a\n" * 3000, {"max_bytes": 20_000}, "needs 32,768 bytes in memory"),
+        ("1,a\n2," + "b" * 1001, {}, "a label is longer than 1000 characters"),
         (gzip.compress(b"1,2,a\n" * 1000)[:-10], {}, "truncated or damaged"),
         (b"\x1f\x8b garbage", {}, "truncated or damaged"),
         ("1,2,\x1b[31m\n3,4,b\n", {"regression": True}, r"got '\\x1b\[31m'"),

@@ -208,6 +208,15 @@ def test_npz_refused(write, content, match):
         read_npz_arrays(write(content, "d.npz"), ["x"])
 
 
+def test_npz_of_very_many_arrays(write):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in range(1001):
+            archive.writestr(f"{name}.npy", GOOD)
+    with pytest.raises(DataError, match="holds 1001 arrays"):
+        read_npz_arrays(write(file.getvalue(), "d.npz"), ["0"])
+
+
 def test_npz_with_an_encrypted_array(write):
     content = bytearray(zipped("x.npy", GOOD))
     content[6] |= 1
