@@ -95,7 +95,9 @@ class Layer:
         x = np.asarray(x)
         for value in self.params.values():
             return x if x.dtype == value.dtype else self._cast("x", x, value.dtype)
-        return x if x.dtype.kind == "f" else self._cast("x", x, np.dtype(np.float32))
+        if x.dtype.kind != "f":
+            return self._cast("x", x, np.dtype(np.float32))
+        return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 
     def _cast(self, what: str, array: Array, dtype: np.dtype[Any]) -> Array:
         if array.dtype.kind not in "fiub":

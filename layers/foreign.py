@@ -27,12 +27,29 @@ def weights_of(layer: Any) -> tuple[str, ...]:
     return tuple(name for name, value in parameters(layer).items() if np.ndim(value) >= 2)
 
 
-def checked_backward(layer: Any, dout: Array) -> tuple[Any, Gradients]:
-    """The layer's `backward`, whose answer is held to the contract."""
+def checked_forward(layer: Any, x: Array) -> Array:
+    """The layer's `forward`, whose answer must be an array."""
+    y = layer.forward(x)
+    if not isinstance(y, np.ndarray):
+        raise ValueError(f"forward returned {_kind(y)}, expected an array")
+    return y
+
+
+def checked_backward(
+    layer: Any, dout: Array, x_shape: tuple[int, ...] | None = None
+) -> tuple[Any, Gradients]:
+    """The layer's `backward`, whose answer is held to the contract.
+
+    x_shape: what `dx` must be shaped like; None where nobody reads it.
+    """
     answer = layer.backward(dout)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise ValueError(f"backward returned {_kind(answer)}, expected (dx, grads)")
     dx, grads = answer
+    if x_shape is not None and not isinstance(dx, np.ndarray):
+        raise ValueError(f"backward returned {_kind(dx)} for dx, expected an array")
+    if x_shape is not None and dx.shape != x_shape:
+        raise ValueError(f"dx has shape {dx.shape}, expected {x_shape} as x")
     params = parameters(layer)
     grads = {} if grads is None else grads
     if not isinstance(grads, dict):

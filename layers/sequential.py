@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from layers.base import Array, Gradients, Layer
-from layers.foreign import astype, checked_backward, is_layer, naming, weights_of
+from layers.foreign import astype, checked_backward, checked_forward, is_layer, naming, weights_of
 from layers.summary import summary
 from layers.vector import ParameterVector
 
@@ -32,6 +33,7 @@ class Sequential(Layer):
 
     def __init__(self, *layers: Any, **named: Any) -> None:
         self.children: dict[str, Any] = {}
+        self._x_shapes: dict[str, tuple[int, ...] | None] = {}
         numbers: dict[str, int] = {}
         for layer in layers:
             kind = type(layer).__name__.lower()
@@ -61,7 +63,11 @@ class Sequential(Layer):
 
     def forward(self, x: Array) -> Array:
         for name, child in self.children.items():
-            x = naming(name, child.forward, x)
+            if isinstance(child, Layer):
+                x = naming(name, child.forward, x)
+            else:
+                self._x_shapes[name] = np.shape(x) if np.asarray(x).dtype.kind == "f" else None
+                x = naming(name, checked_forward, child, x)
         return x
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
@@ -80,6 +86,7 @@ class Sequential(Layer):
         if isinstance(first, Layer):
             own = naming(name, first.parameter_gradients, dout)
         else:
+            self._x_shape(name)
             own = naming(name, checked_backward, first, dout)[1]
         for key, value in own.items():
             grads[f"{name}.{key}"] = value
@@ -91,10 +98,16 @@ class Sequential(Layer):
             if isinstance(child, Layer):
                 dout, own = naming(name, child.backward, dout)
             else:
-                dout, own = naming(name, checked_backward, child, dout)
+                dout, own = naming(name, checked_backward, child, dout, self._x_shape(name))
             for key, value in own.items():
                 grads[f"{name}.{key}"] = value
         return dout, grads
+
+    def _x_shape(self, name: str) -> tuple[int, ...] | None:
+        """What dx of a child that somebody else wrote is shaped like; None if x has no gradient."""
+        if name not in self._x_shapes:
+            raise RuntimeError(f"{name}: backward before forward")
+        return self._x_shapes[name]
 
     # -- the contract, passed on to the children ---------------------------------------
 
@@ -131,6 +144,7 @@ class Sequential(Layer):
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
         twin = copy.copy(self)
+        twin._x_shapes = {}
         twin.children = {name: astype(child, dtype) for name, child in self.children.items()}
         return twin
 

@@ -37,7 +37,8 @@ class Standardize(Layer):
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != len(mean):
             raise ValueError(f"Standardize: x has shape {x.shape}, expected (N, {len(mean)})")
-        y = np.subtract(x, mean, out=self.buffer("y", x.shape, mean.dtype), casting="same_kind")
+        x = x if x.dtype == mean.dtype else self._cast("x", x, mean.dtype)
+        y = np.subtract(x, mean, out=self.buffer("y", x.shape, mean.dtype))
         y /= std
         return self.keep(y)
 
