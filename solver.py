@@ -55,7 +55,8 @@ class Solver:
     update_ratio     ‖Δθ‖ / ‖θ‖ of the last step, by parameter; about 1e-3 is healthy
     seconds          since training began
 
-    The weights (and running statistics) with the best validation score are put back at the end.
+    The weights (and running statistics) with the best validation score are put back at the end;
+    of equal scores the one with the lower loss is better.
     Evaluation draws no random numbers: asking for more of it changes no weight.
 
     objective   Objective(net, loss, penalties)
@@ -99,7 +100,7 @@ class Solver:
         self.callbacks = tuple(callbacks)
         self.quiet = quiet
         self.history: list[Record] = []
-        self.best_score = -math.inf
+        self.best_score, self._best_loss = -math.inf, math.inf
         self.best_epoch = 0
 
     def train(
@@ -110,22 +111,25 @@ class Solver:
         if validation is not None:
             validation = self._checked("validation", *validation)
         sample = self._sample(x, y)
-        self.history, self.best_score, self.best_epoch = [], -math.inf, 0
+        self.history, self.best_epoch = [], 0
+        self.best_score, self._best_loss = -math.inf, math.inf
         best: tuple[Array, dict[str, Array]] | None = None
         start = time.perf_counter()
 
         def after_epoch(record: Record) -> bool:
             """Measure, remember the best, tell the callbacks; whether to stop."""
             nonlocal best
-            record["train_score"] = score = self.evaluate(*sample)[1]
+            loss, score = self.evaluate(*sample)
+            record["train_score"] = score
             if validation is not None:
-                record["validation_loss"], score = self.evaluate(*validation)
-                record["validation_score"] = score
+                loss, score = self.evaluate(*validation)
+                record["validation_loss"], record["validation_score"] = loss, score
             record["seconds"] = time.perf_counter() - start
             self.history.append(record)
             self.schedule.observe(score)
-            if score > self.best_score:
-                self.best_score, self.best_epoch = score, record["epoch"]
+            if (score, -loss) > (self.best_score, -self._best_loss):
+                self.best_score, self._best_loss = score, loss
+                self.best_epoch = record["epoch"]
                 if validation is not None:
                     best = self.objective.theta.copy(), copy.deepcopy(self.net.state)
             stops = [callback(self, record) for callback in self.callbacks]
@@ -320,19 +324,22 @@ def run(options: Any) -> int:
         settings.append(f"solver.seed={options.seed}")
     config = read(options.config, settings)
     with blas_threads(config.solver.threads):
-        parts = build(config)
+        try:
+            parts = build(config)
+            solver = from_config(parts, options.quiet)
+        except (ConfigError, DataError) as error:
+            raise ConfigError(f"{options.config}: {error}") from None
         if options.dry_run:
             print(parts.net.summary((parts.sets.train.n_features,), config.solver.batch_size))
             return 0
         if options.sanity:
             return sanity(parts)
         folder = RunFolder(make_folder(options.out, Path(options.config).stem), parts)
-        return train(parts, folder, options.quiet)
+        return train(solver, parts, folder)
 
 
-def train(parts: Parts, folder: RunFolder, quiet: bool) -> int:
+def train(solver: Solver, parts: Parts, folder: RunFolder) -> int:
     """Train, test, and write the run's folder."""
-    solver = from_config(parts, quiet=quiet)
     solver.callbacks = (lambda _, record: folder.add(record),)
     sets = parts.sets
     start = time.perf_counter()
@@ -345,7 +352,7 @@ def train(parts: Parts, folder: RunFolder, quiet: bool) -> int:
     loss, score = solver.evaluate(*parts.inputs(sets.test))
     summary = summarize(parts, solver, loss, score, seconds)
     written = folder.finish(solver.history, summary)
-    if not quiet:
+    if not solver.quiet:
         print(f"{summary}\n{inert(str(folder.path))}: {', '.join(written)}")
     return 0
 

@@ -79,7 +79,7 @@ def _load(section: schema.Data, regression: bool) -> Dataset:
         return load("cifar10", path=section.path)
     options = {
         key: getattr(section, key)
-        for key in ("samples", "classes", "noise", "seed")
+        for key in ("samples", "classes", "noise", "turn", "seed")
         if hasattr(section, key)
     }
     return load(str(kind), **options)
@@ -285,5 +285,18 @@ def build(config: schema.Config) -> Parts:
     net = build_net(config.net, sets.train.n_features, outputs, config.solver.seed)
     if standardize is not None and isinstance(sets.train.x, MappedRows):
         net = with_standardize(net, standardize)
+    _check_last_batch(config, net, len(sets.train))
     objective = Objective(net, build_loss(config.loss, sets.train), build_penalties(config.loss))
     return Parts(config, sets, standardize, objective, outputs)
+
+
+def _check_last_batch(config: schema.Config, net: layers.Sequential, samples: int) -> None:
+    """Batch normalisation has nothing to normalise in a batch of one."""
+    size = config.solver.batch_size
+    if isinstance(config.optim, schema.Lbfgs) or 1 not in (size, samples % size):
+        return
+    if any(isinstance(layer, layers.BatchNorm) for _, layer in net.leaves()):
+        raise ConfigError(
+            f"solver.batch_size: {size} leaves a batch of one of {samples} training samples, "
+            f"which batch_norm cannot normalize; expected e.g. {size + 1}"
+        )

@@ -15,7 +15,7 @@ import msgspec
 import tomli_w
 
 from experiment.errors import ConfigError, choices, inert
-from experiment.schema import Config
+from experiment.schema import Config, DropoutLayer, Lbfgs
 
 MAX_BYTES = 1_000_000
 
@@ -183,20 +183,25 @@ def _readable(message: str, table: dict[str, Any]) -> str:
         what = "a section" if not key else "a key"
         return f"{key}.{name}: missing".lstrip(".") + f", expected {what} [{name}]" * (not key)
     text = text[0].lower() + text[1:]
-    for old, new in (
-        ("`float`", "a number"),
-        ("`int`", "a whole number"),
-        ("`str`", "text"),
-        ("`bool`", "true or false"),
-        ("`array`", "a list"),
-        ("`object`", "a section"),
-        ("`null`", "nothing"),
-        ("`", ""),
-    ):
-        text = text.replace(old, new)
+    text = re.sub(r"`([^`]*)`", lambda quoted: _type_names(quoted[1]), text)
     got = _look_up(table, key)
     shown = f" (it is {inert(repr(got))[:80]})" if got is not None else ""
     return f"{key}: {text}{shown}" if key else text + shown
+
+
+def _type_names(names: str) -> str:
+    """`float | null` in words; what may be left out goes without saying."""
+    words = {
+        "float": "a number",
+        "int": "a whole number",
+        "str": "text",
+        "bool": "true or false",
+        "array": "a list",
+        "object": "a section",
+        "null": "nothing",
+    }
+    parts = [name for name in names.split(" | ") if name != "null"] or ["null"]
+    return " or ".join(words.get(name, name) for name in parts)
 
 
 def _look_up(table: Any, key: str) -> Any:
@@ -225,6 +230,12 @@ def _check_together(config: Config) -> None:
     if data.validation + data.test >= 1:
         raise ConfigError(
             f"data.validation + data.test = {data.validation + data.test:g}, expected less than 1"
+        )
+    if isinstance(config.optim, Lbfgs) and (
+        net.dropout or any(isinstance(layer, DropoutLayer) for layer in net.layers or ())
+    ):
+        raise ConfigError(
+            "optim.name: lbfgs needs the same loss twice; expected a net without dropout"
         )
     if getattr(config.optim, "nesterov", False) and config.optim.momentum == 0:  # type: ignore[union-attr]
         raise ConfigError("optim.nesterov: needs optim.momentum > 0")

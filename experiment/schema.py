@@ -43,7 +43,10 @@ class Toy(DataSection):
 
 
 class Spiral(Toy, tag="spiral"):
+    """`turn` is the angle, in radians, by which an arm turns."""
+
     classes: Annotated[int, Meta(ge=2, le=100)] = 2
+    turn: Annotated[float, Meta(ge=-100, le=100)] = 4.0
 
 
 class Circle(Toy, tag="circle"):

@@ -1,0 +1,280 @@
+"""The training loop: what it does with the data, the weights, and the randomness."""
+
+import math
+
+import numpy as np
+import pytest
+
+from layers import BatchNorm, Dropout, Linear, ReLU, Sequential
+from losses import L2, MSE, SoftmaxCrossEntropy
+from losses.objective import Objective
+from optim import LBFGS, SGD, Adam, CosineDecay, PlateauDecay, StepDecay
+from solver import Diverged, Solver
+
+rng = np.random.default_rng(0)
+CENTRES = 2 * rng.standard_normal((3, 5))
+Y = np.arange(90) % 3
+X = (CENTRES[Y] + rng.standard_normal((90, 5))).astype(np.float32)
+TRAIN, VALIDATION = (X[:60], Y[:60]), (X[60:], Y[60:])
+
+
+def make(*extra, seed=0, optimizer=None, penalties=(), **options):
+    net = Sequential(Linear(5, 8, rng=seed), ReLU(), *extra, Linear(8, 3, rng=seed + 1))
+    objective = Objective(net, SoftmaxCrossEntropy(), penalties)
+    options = {"epochs": 5, "batch_size": 16, "quiet": True} | options
+    return Solver(objective, optimizer or SGD(0.1, momentum=0.9), **options)
+
+
+class Spy:
+    """A loss that notes which labels it was shown, and otherwise does nothing."""
+
+    score_name = "accuracy"
+    total_weight = 1.0
+
+    def __init__(self):
+        self.seen = []
+
+    def forward(self, scores, y, weights=None):
+        self.seen.append(y.tolist())
+        self.total_weight = len(y)
+        self.dscores = np.zeros_like(scores)
+        return 0.0
+
+    def backward(self):
+        return self.dscores
+
+    def score(self, scores, y):
+        return 0.0
+
+
+def test_an_epoch_shows_every_sample_exactly_once_in_an_order_of_its_own():
+    net = Sequential(Linear(1, 1, rng=0))
+    orders = []
+    for seed in (0, 0, 1):
+        loss = Spy()
+        solver = Solver(Objective(net, loss), SGD(0.1), epochs=3, batch_size=16, seed=seed)
+        # Without evaluation the loss sees the training batches alone.
+        solver.evaluate = lambda x, y: (0.0, 0.0)
+        solver.train((np.zeros((50, 1), np.float32), np.arange(50)))
+        assert [len(batch) for batch in loss.seen] == 3 * [16, 16, 16, 2]
+        flat = [label for batch in loss.seen for label in batch]
+        epochs = [flat[0:50], flat[50:100], flat[100:150]]
+        for epoch in epochs:
+            assert sorted(epoch) == list(range(50))
+        assert epochs[0] != epochs[1] != epochs[2]
+        orders.append(flat)
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2]
+
+
+def test_one_epoch_of_sgd_is_the_textbook_loop():
+    """The lecture's loop in plain NumPy, in float64, written out here."""
+    solver = make(penalties=[L2(0.01)], optimizer=SGD(0.1), epochs=2, seed=3)
+    net = solver.net.astype(np.float64)
+    objective = Objective(net, SoftmaxCrossEntropy(), [L2(0.01)])
+    solver = Solver(objective, SGD(0.1), epochs=2, batch_size=16, seed=7, quiet=True)
+    W1, b1, W2, b2 = (net.params[key].copy() for key in net.params)
+    history = solver.train((X.astype(np.float64), Y))
+    for epoch in range(2):
+        order = np.random.default_rng([7, epoch]).permutation(90)
+        loss_sum = 0.0
+        for start in range(0, 90, 16):
+            index = order[start : start + 16]
+            x, y = X[index].astype(np.float64), Y[index]
+            h = np.maximum(0, x @ W1 + b1)
+            s = h @ W2 + b2
+            p = np.exp(s) / np.exp(s).sum(1, keepdims=True)
+            loss_sum += -np.log(p[np.arange(len(y)), y]).sum()
+            ds = p.copy()
+            ds[np.arange(len(y)), y] -= 1
+            ds /= len(y)
+            dh = ds @ W2.T * (h > 0)
+            W2, b2 = W2 - 0.1 * (h.T @ ds + 0.02 * W2), b2 - 0.1 * ds.sum(0)
+            W1, b1 = W1 - 0.1 * (x.T @ dh + 0.02 * W1), b1 - 0.1 * dh.sum(0)
+        assert history[epoch]["data_loss"] == pytest.approx(loss_sum / 90, rel=1e-12)
+        penalty = 0.01 * ((W1**2).sum() + (W2**2).sum())
+        assert history[epoch]["penalty"] == pytest.approx(penalty, rel=1e-12)
+    for got, expected in zip(net.params.values(), (W1, b1, W2, b2), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-13)
+
+
+def test_one_seed_gives_the_same_bits_and_another_does_not():
+    thetas = []
+    for seed in (0, 0, 1):
+        solver = make(Dropout(0.3, rng=5), seed=0, epochs=3)
+        solver.seed = seed
+        solver.train(TRAIN, VALIDATION)
+        thetas.append(solver.objective.theta.tobytes())
+    assert thetas[0] == thetas[1]
+    assert thetas[0] != thetas[2]
+
+
+def test_evaluating_more_changes_no_weight():
+    def many(solver, record):
+        solver.evaluate(*VALIDATION)
+        solver.scores(X)
+
+    thetas = []
+    for callbacks, validation in (((), None), ((many,), None)):
+        solver = make(Dropout(0.3, rng=5), BatchNorm(8), callbacks=callbacks)
+        solver.train(TRAIN, validation)
+        thetas.append(
+            (solver.objective.theta.tobytes(), solver.net.state["batchnorm1.running_var"].tobytes())
+        )
+    assert thetas[0] == thetas[1]
+
+
+def test_the_global_random_state_is_left_alone():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    make(Dropout(0.3, rng=5)).train(TRAIN, VALIDATION)
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+def test_the_best_weights_and_running_statistics_come_back():
+    thetas, states = [], []
+
+    def remember(solver, record):
+        thetas.append(solver.objective.theta.copy())
+        states.append(solver.net.state["batchnorm1.running_mean"].copy())
+
+    solver = make(BatchNorm(8), callbacks=[remember], epochs=8, optimizer=SGD(0.5, momentum=0.9))
+    history = solver.train(TRAIN, VALIDATION)
+    scores = [record["validation_score"] for record in history]
+    best = scores.index(max(scores))
+    assert solver.best_epoch == best + 1
+    assert solver.best_score == max(scores)
+    assert best != len(scores) - 1, "the case shows nothing unless the last epoch is not the best"
+    np.testing.assert_array_equal(solver.objective.theta, thetas[best])
+    np.testing.assert_array_equal(solver.net.state["batchnorm1.running_mean"], states[best])
+    assert solver.evaluate(*VALIDATION)[1] == max(scores)
+
+
+def test_a_best_score_below_zero_is_still_the_best():
+    """R² is negative at first: a best score that starts at 0 would keep nothing."""
+    x = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
+    net = Sequential(Linear(1, 1, rng=0, init=0.0))
+    solver = Solver(Objective(net, MSE()), SGD(1e-4), epochs=2, quiet=True)
+    solver.train((x, 5 + x), (x, 5 + x))
+    assert solver.best_score < 0
+    assert solver.best_epoch == 2
+
+
+def test_patience_stops_early():
+    solver = make(epochs=50, patience=3)
+    scores = iter([0.1, 0.5, 0.4, 0.5, 0.3] + 50 * [0.0])
+    solver.evaluate = lambda x, y: (0.0, next(scores) if len(y) == 30 else 0.0)
+    history = solver.train(TRAIN, VALIDATION)
+    assert len(history) == 5
+    assert solver.best_epoch == 2
+
+
+def test_a_callback_stops_the_training():
+    solver = make(epochs=50, callbacks=[lambda solver, record: record["epoch"] == 4])
+    assert len(solver.train(TRAIN)) == 4
+
+
+def test_the_learning_rate_follows_the_schedule_and_is_put_back():
+    optimizer = SGD(0.1)
+    solver = make(optimizer=optimizer, schedule=StepDecay(every=2, factor=0.1), epochs=5)
+    rates = [record["learning_rate"] for record in solver.train(TRAIN)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
+    assert optimizer.lr == 0.1
+    last = make(schedule=CosineDecay(5), epochs=5).train(TRAIN)[-1]["learning_rate"]
+    assert 0 < last < 0.01
+
+
+def test_plateau_sees_the_validation_score():
+    schedule = PlateauDecay(patience=1, factor=0.5)
+    solver = make(schedule=schedule, epochs=4)
+    solver.evaluate = lambda x, y: (0.0, 0.5)
+    rates = [record["learning_rate"] for record in solver.train(TRAIN, VALIDATION)]
+    assert rates == pytest.approx([0.1, 0.1, 0.05, 0.025])
+
+
+def test_update_ratio_is_the_last_steps():
+    solver = make(epochs=1, batch_size=60, optimizer=SGD(0.1))
+    before = {name: value.copy() for name, value in solver.net.params.items()}
+    ratios = solver.train(TRAIN)[0]["update_ratio"]
+    for name, value in solver.net.params.items():
+        moved = math.sqrt(((value - before[name]) ** 2).sum())
+        size = math.sqrt((before[name] ** 2).sum())
+        assert ratios[name] == pytest.approx(moved / size if size else 0, rel=1e-5)
+
+
+def test_clipping_bounds_the_step():
+    solver = make(epochs=1, batch_size=60, optimizer=SGD(1.0), clip_norm=0.01)
+    before = solver.objective.theta.copy()
+    solver.train(TRAIN)
+    assert np.linalg.norm(solver.objective.theta - before) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_divergence_names_the_first_layer_and_tensor():
+    solver = make(optimizer=SGD(1e30), epochs=5)
+    with pytest.raises(Diverged, match=r"epoch 1, step 2: linear2: output holds"):
+        solver.train(TRAIN)
+    bad = X.copy()
+    bad[3, 2] = np.nan
+    with pytest.raises(Diverged, match="the input x holds nan"):
+        make().train((bad, Y))
+
+
+def test_overfit_learns_a_few_samples_by_heart():
+    solver = make(epochs=500)
+    history = solver.overfit((X, np.random.default_rng(1).integers(0, 3, 90)), samples=10)
+    assert history[-1]["train_score"] == 1
+    assert len(history) < 500
+
+
+def test_lbfgs_takes_the_whole_set():
+    solver = make(optimizer=LBFGS(30), penalties=[L2(1e-3)])
+    history = solver.train(TRAIN, VALIDATION)
+    totals = [record["data_loss"] + record["penalty"] for record in history]
+    assert totals == sorted(totals, reverse=True)
+    assert history[-1]["train_score"] == 1
+    with pytest.raises(ValueError, match="dropout1: LBFGS needs the same loss twice"):
+        make(Dropout(0.5, rng=0), optimizer=LBFGS(3)).train(TRAIN)
+
+
+class Affine:
+    """A layer of a user's own, who knows nothing of this project."""
+
+    def __init__(self, D, M, rng):
+        self.W = rng.normal(0, 0.5, (D, M)).astype(np.float32)
+        self.b = np.zeros(M, np.float32)
+        self.params = {"W": self.W, "b": self.b}
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W + self.b
+
+    def backward(self, dout):
+        return dout @ self.W.T, {"W": self.x.T @ dout, "b": dout.sum(axis=0)}
+
+
+def test_a_layer_of_ones_own_trains_exactly_as_the_built_in_one():
+    generator = np.random.default_rng(4)
+    own = Affine(5, 3, generator)
+    theirs = Linear(5, 3, rng=0)
+    theirs.params["W"][...] = own.W
+    results = []
+    for layer in (own, theirs):
+        objective = Objective(Sequential(layer), SoftmaxCrossEntropy(), [L2(0.01)])
+        Solver(objective, Adam(0.01), epochs=3, batch_size=16, quiet=True).train(TRAIN)
+        results.append(layer.params["W"].copy())
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-6)
+    np.testing.assert_array_equal(own.W, own.params["W"])
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, None])
+def test_epochs_and_batch_size_are_checked(value):
+    with pytest.raises(ValueError, match="epochs"):
+        make(epochs=value)
+    with pytest.raises(ValueError, match="batch_size"):
+        make(batch_size=value)
+
+
+def test_sizes_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="train has 90 samples and 60 labels"):
+        make().train((X, Y[:60]))
+    with pytest.raises(ValueError, match="linear1: Linear: x has shape"):
+        make().train((X[:, :4], Y))
