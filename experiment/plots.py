@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from experiment.build import STANDARDIZE, Parts
+
+Array = npt.NDArray[Any]
 
 UNITS = 100  # at most so many in the picture of the first layer
 
@@ -49,17 +52,25 @@ def first_layer(parts: Parts, path: Path) -> None:
         return
     from matplotlib.figure import Figure
 
-    images = np.moveaxis(W.reshape(-1, *shape, W.shape[-1])[0], -1, 0)[:UNITS]
-    if len(shape) == 3:  # colour first: one image of the mean over colours
+    images = np.moveaxis(W[0] if W.ndim == 3 else W, -1, 0)[:UNITS].reshape(-1, *shape)
+    if len(shape) == 3:  # colours first: one image of their mean
         images = images.mean(axis=1)
-    columns = math.ceil(math.sqrt(len(images)))
-    rows = math.ceil(len(images) / columns)
-    figure = Figure(figsize=(0.8 * columns, 0.8 * rows + 0.3), layout="constrained")
-    figure.suptitle("first layer's weights, a picture a unit", fontsize=9)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid:
-        axes.axis("off")
-    for axes, image in zip(grid, images, strict=False):
-        limit = float(np.abs(image).max()) or 1.0
-        axes.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    sheet = _mosaic(images)
+    figure = Figure(figsize=(6, 6 * sheet.shape[0] / sheet.shape[1] + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(sheet, cmap="RdBu_r", vmin=-1, vmax=1)
+    axes.set_title("first layer's weights, an image a unit (red > 0, blue < 0)", fontsize=9)
+    axes.axis("off")
     figure.savefig(path, dpi=120)
+
+
+def _mosaic(images: Array) -> Array:
+    """Images (K, H, W), each scaled to its largest weight, side by side with a line between."""
+    K, height, width = images.shape
+    columns = math.ceil(math.sqrt(K))
+    sheet = np.full((math.ceil(K / columns) * (height + 1), columns * (width + 1)), np.nan)
+    for k, image in enumerate(images):
+        row, column = k // columns * (height + 1), k % columns * (width + 1)
+        largest = float(np.abs(image).max()) or 1.0
+        sheet[row : row + height, column : column + width] = image / largest
+    return sheet[:-1, :-1]
