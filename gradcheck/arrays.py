@@ -1,0 +1,26 @@
+"""The words for arrays used throughout the checker."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def is_real(a: object) -> bool:
+    """Whether `a` is an array of floats, the only kind that has a gradient."""
+    return isinstance(a, np.ndarray) and a.dtype.kind == "f"
+
+
+def peak(a: Array | None) -> float:
+    """The largest magnitude in `a`, 0 for an empty or absent array."""
+    if a is None or a.size == 0:
+        return 0.0
+    return float(np.max(np.abs(a)))
+
+
+def power_of_two(value: float) -> float:
+    """The power of two nearest below `value`, so that steps of it are exact."""
+    return float(2.0 ** np.floor(np.log2(value))) if value > 0 else 1.0

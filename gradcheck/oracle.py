@@ -1,0 +1,341 @@
+"""The true slope of a layer along one direction, with a bound on its own error.
+
+Ridders' method: central differences over halving steps, extrapolated to step zero, on the
+difference of outputs projected on `dout`. The tolerance is not tuned: each cell of the
+extrapolation carries its truncation estimate and the noise of the outputs in it, and the cell
+with the smallest `2 * estimate + 6 * noise` is taken; that sum is the bound.
+
+Where the slopes from the left and from the right differ, the layer has a kink, and any slope
+between them is right.
+
+Source: C. J. F. Ridders, Accurate computation of F'(x) and F'(x) F''(x), 1982; J. J. Moré and
+S. M. Wild, Estimating computational noise, 2011, for the difference table.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from gradcheck.arrays import EPS, Array, peak, power_of_two
+from gradcheck.subject import Leaf, Subject
+
+FIRST_LEVELS = 4
+FIRST_STEP = 2.0**-4
+LADDERS = (tuple(range(6, 13)), tuple(range(-3, 28)))
+_TABLE_STEP = 2.0**-20
+_TABLE_HALF = 4
+_GAMMA = {3: 1 / 20, 4: 1 / 70}  # (k!)^2 / (2k)!
+
+
+@dataclass
+class Slope:
+    """A directional derivative: `value` within `bound`, or anything within `half` at a kink."""
+
+    value: float
+    bound: float
+    half: float = 0.0
+    jump: bool = False
+
+    def admits(self, got: float, slack: float = 0.0) -> bool:
+        """Whether `got` is a right slope; not a number never is."""
+        return bool(abs(got - self.value) <= self.half + self.bound + slack)
+
+
+@dataclass
+class Slopes:
+    """The derivatives of one array's entries, flat; NaN and an infinite bound where unknown."""
+
+    value: Array
+    bound: Array
+    half: Array
+    jump: Array
+
+
+class Oracle:
+    """Slopes of one subject at one point for one upstream gradient."""
+
+    def __init__(self, subject: Subject, dout: Array, seed: int = 0) -> None:
+        self.subject = subject
+        self.dout = dout
+        self.weight = np.abs(dout)
+        self.rng = np.random.default_rng(seed)
+        self.y = subject.forward()
+        self.scales = {leaf.about: _scale(subject.value(leaf)) for leaf in subject.leaves}
+        self.noise_y = np.abs(self.y) * (0.3 * EPS)
+        self.noise_joint = float(np.sqrt(np.sum((self.weight * self.noise_y) ** 2)))
+        self.noise_got: dict[str, Array] = {}
+
+    # ---- noise ---------------------------------------------------------------------
+
+    def measure_noise(self, with_backward: bool = True) -> None:
+        """Fill in the noise of outputs and of gradients from a table of tiny, equal steps."""
+        if not self.subject.leaves:
+            return
+        move = self.random_direction()
+        outputs: list[Array] = []
+        gots: list[dict[str, Array]] = []
+        for k in range(-_TABLE_HALF, _TABLE_HALF + 1):
+            t = k * _TABLE_STEP
+            y, got = self._outputs_and_gradients(move, t, with_backward)
+            if y.shape != self.y.shape or not np.all(np.isfinite(y)):
+                return
+            outputs.append(y)
+            gots.append(got)
+        table = np.array(outputs)
+        self.noise_y = np.maximum(self.noise_y, _difference_noise(table))
+        projected = np.array([np.sum(self.dout * (y - self.y)) for y in outputs])
+        self.noise_joint = max(
+            float(np.sqrt(np.sum((self.weight * self.noise_y) ** 2))),
+            float(_difference_noise(projected[:, None])[0]),
+        )
+        for about in gots[0]:
+            rows = [g[about] for g in gots if about in g]
+            if len(rows) == len(gots) and all(r.shape == rows[0].shape for r in rows):
+                self.noise_got[about] = _difference_noise(np.array(rows))
+
+    def _outputs_and_gradients(
+        self, move: Mapping[str, Array], t: float, with_backward: bool
+    ) -> tuple[Array, dict[str, Array]]:
+        subject = self.subject
+        small = sum(subject.value(leaf).size for leaf in subject.leaves) <= 20_000
+        if not (with_backward and small):
+            return self.along(move, t), {}
+        kept = {n: p.copy() for n, p in subject.params.items()}
+        xs = list(subject.xs)
+        try:
+            subject.snapshot.restore()
+            for leaf in subject.leaves:
+                value = subject.value(leaf) + t * move[leaf.about]
+                if leaf.is_input:
+                    xs[leaf.key] = value
+                else:
+                    subject.write(leaf, value)
+            y = subject.forward(xs, restore=False)
+            got = subject.backward(self.dout)
+            return y, {a: np.asarray(g, np.float64) for a, g in got.items() if g is not None}
+        except Exception:
+            return self.y * np.nan, {}
+        finally:
+            subject.snapshot.restore()
+            for leaf in subject.leaves:
+                if not leaf.is_input:
+                    subject.write(leaf, kept[leaf.key])
+
+    def noise_where(self, changed: Array) -> float:
+        """The noise of the projected output, summed over the outputs that a step changes."""
+        parts = (self.weight * self.noise_y)[changed]
+        if parts.size == 0:
+            return 0.0
+        return float(min(np.sum(parts), 4.0 * np.sqrt(np.sum(parts * parts))))
+
+    # ---- directions ----------------------------------------------------------------
+
+    def random_direction(self, only: str | None = None) -> dict[str, Array]:
+        """A random direction through one array or all of them, of eighths, signed, in scale.
+
+        Eighths times a power of two keep the steps exact; unequal magnitudes keep two opposite
+        errors from hiding each other.
+        """
+        move: dict[str, Array] = {}
+        for leaf in self.subject.leaves:
+            if only is None or leaf.about == only:
+                shape = self.subject.value(leaf).shape
+                signed = self.rng.integers(4, 9, shape) * self.rng.choice((-1, 1), shape)
+                move[leaf.about] = signed * (self.scales[leaf.about] / 8)
+        return move
+
+    def along(self, move: Mapping[str, Array], t: float) -> Array:
+        """The output after a step of `t` along a direction."""
+        moved = {}
+        for leaf in self.subject.leaves:
+            if leaf.about in move:
+                step = move[leaf.about] * t
+                step += self.subject.value(leaf)
+                moved[leaf.about] = step
+        return self.subject.at(moved)
+
+    def direction(self, move: Mapping[str, Array], got: float, slack: float, goal: float) -> Slope:
+        """The slope along a direction; looked at closely when `got` does not fit it."""
+
+        def evaluate(t: float) -> tuple[Array, float]:
+            return self.along(move, t), t
+
+        steps = [FIRST_STEP * 2.0**-s for s in range(FIRST_LEVELS)]
+        first = self._smooth(*self._probe(evaluate, steps, joint=True)[:2])
+        if first.admits(got, slack) and first.bound <= goal:
+            return first
+        return self.look_closely(evaluate, 1.0, got, slack, goal, joint=True)
+
+    # ---- entries -------------------------------------------------------------------
+
+    def entries(self, leaf: Leaf, indices: Array) -> Slopes:
+        """First pass over single entries: smooth slopes and their bounds."""
+        n = len(indices)
+        central = np.full((FIRST_LEVELS, n), np.nan)
+        noise = np.full((FIRST_LEVELS, n), np.inf)
+        values = self.subject.value(leaf)
+        for column, index in enumerate(indices):
+            evaluate = self._entry(leaf, int(index), values)
+            scale = self.entry_scale(leaf, float(values.flat[int(index)]))
+            steps = [scale * FIRST_STEP * 2.0**-s for s in range(FIRST_LEVELS)]
+            central[:, column], noise[:, column], _ = self._probe(evaluate, steps)
+        value, bound = extrapolate(central, noise, 4.0)
+        return Slopes(value, bound, np.zeros(n), np.zeros(n, bool))
+
+    def closely(self, leaf: Leaf, index: int, got: float, slack: float, goal: float) -> Slope:
+        """One entry over a long ladder of steps: is there a kink, a jump, a better step?"""
+        values = self.subject.value(leaf)
+        scale = self.entry_scale(leaf, float(values.flat[index]))
+        return self.look_closely(self._entry(leaf, index, values), scale, got, slack, goal)
+
+    def entry_scale(self, leaf: Leaf, value: float) -> float:
+        """The length over which an entry is moved: its own size or the array's, if larger."""
+        return max(power_of_two(min(abs(value), 1e3)), self.scales[leaf.about])
+
+    def _entry(
+        self, leaf: Leaf, index: int, values: Array
+    ) -> Callable[[float], tuple[Array, float]]:
+        start = float(values.flat[index])
+
+        def evaluate(t: float) -> tuple[Array, float]:
+            there = start + t
+            return self.subject.at_entry(leaf, index, there), there - start
+
+        return evaluate
+
+    # ---- one line through the layer ---------------------------------------------------
+
+    def _probe(
+        self,
+        evaluate: Callable[[float], tuple[Array, float]],
+        steps: list[float],
+        joint: bool = False,
+    ) -> tuple[Array, Array, Array]:
+        """Central slopes, their noise, and the gaps between right and left slopes."""
+        central = np.full(len(steps), np.nan)
+        noise = np.full(len(steps), np.inf)
+        gap = np.full(len(steps), np.nan)
+        changed: Array | None = None
+        raw: list[tuple[int, float]] = []
+        for s, step in enumerate(steps):
+            try:
+                up, a = evaluate(step)
+                down, b = evaluate(-step)
+            except Exception:
+                continue
+            width = a - b
+            if up.shape != self.y.shape or down.shape != self.y.shape or width <= 0:
+                continue
+            difference = up - down
+            slope = float(np.sum(self.dout * difference)) / width
+            if not np.isfinite(slope):
+                continue
+            central[s] = slope
+            right, left = (up - self.y) / a, (self.y - down) / -b
+            gap[s] = float(np.sum(self.weight * np.abs(right - left)))
+            moved = difference != 0
+            changed = moved if changed is None else changed | moved
+            raw.append((s, width))
+        if changed is not None:
+            sigma = self.noise_where(changed)
+            if joint:
+                sigma = max(self.noise_joint, min(sigma, 4 * self.noise_joint))
+            for s, width in raw:
+                noise[s] = 2.0 * sigma / width
+        return central, noise, gap
+
+    def _smooth(self, central: Array, noise: Array) -> Slope:
+        value, bound = extrapolate(central[:, None], noise[:, None], 4.0)
+        return Slope(float(value[0]), float(bound[0]))
+
+    def look_closely(
+        self,
+        evaluate: Callable[[float], tuple[Array, float]],
+        scale: float,
+        got: float,
+        slack: float,
+        goal: float,
+        joint: bool = False,
+    ) -> Slope:
+        """Slopes over one ladder of steps, then a longer one if that does not decide."""
+        slope = Slope(np.nan, np.inf)
+        for ladder in LADDERS:
+            steps = [scale * 2.0**-s for s in ladder]
+            slope = self._judge(steps, *self._probe(evaluate, steps, joint))
+            if not slope.jump and slope.bound <= goal and slope.admits(got, slack):
+                break
+        return slope
+
+    def _judge(self, steps: list[float], central: Array, noise: Array, gap: Array) -> Slope:
+        smooth, smooth_bound = extrapolate(central[:, None], noise[:, None], 4.0)
+        kinked, kinked_bound = extrapolate(central[:, None], noise[:, None], 2.0)
+        size, size_bound = extrapolate(gap[:, None], 2.0 * noise[:, None], 2.0)
+        jump = _is_jump(np.asarray(steps), gap, noise)
+        if size[0] > 2.0 * size_bound[0]:
+            half = (float(size[0]) + float(size_bound[0])) / 2
+            return Slope(float(kinked[0]), float(kinked_bound[0]), half, jump)
+        if smooth_bound[0] <= kinked_bound[0]:
+            return Slope(float(smooth[0]), float(smooth_bound[0]), 0.0, jump)
+        return Slope(float(kinked[0]), float(kinked_bound[0]), 0.0, jump)
+
+
+def extrapolate(slopes: Array, noise: Array, ratio: float) -> tuple[Array, Array]:
+    """The best cell of the extrapolation table of each column, and its bound.
+
+    `slopes` and `noise` are (levels, n), the step halving from one level to the next; `ratio` is
+    4 for errors in even powers of the step, 2 for errors in all powers. A level that could not
+    be evaluated is NaN.
+    """
+    levels, n = slopes.shape
+    best = np.full(n, np.nan)
+    least = np.full(n, np.inf)
+    before: list[tuple[Array, Array]] = []
+    for k in range(levels):
+        row = [(slopes[k], noise[k])]
+        for j in range(1, len(before) + 1):
+            factor = ratio**j
+            fine, fine_noise = row[j - 1]
+            coarse, coarse_noise = before[j - 1]
+            with np.errstate(all="ignore"):
+                value = fine + (fine - coarse) / (factor - 1)
+                spread = (factor * fine_noise + coarse_noise) / (factor - 1)
+                estimate = np.maximum(np.abs(value - fine), np.abs(value - coarse))
+                bound = 2.0 * estimate + 6.0 * spread
+            better = bound < least
+            best = np.where(better, value, best)
+            least = np.where(better, bound, least)
+            row.append((value, spread))
+        before = row[: levels if ratio == 4.0 else 4]
+    return best, least
+
+
+def _is_jump(steps: Array, gap: Array, noise: Array) -> bool:
+    """Whether the gap between right and left slope doubles each time the step halves."""
+    sure = np.isfinite(gap) & (gap > 100.0 * noise)
+    last = np.flatnonzero(sure)[-4:]
+    if len(last) < 4 or last[-1] - last[0] != 3:
+        return False
+    return bool(np.all(gap[last[1:]] > 1.6 * gap[last[:-1]]))
+
+
+def _difference_noise(table: Array) -> Array:
+    """The noise of each column from the third and fourth differences of its rows."""
+    noise = np.zeros(table.shape[1:])
+    rows = table
+    for order in range(1, 5):
+        rows = rows[1:] - rows[:-1]
+        if order in _GAMMA:
+            noise = np.maximum(noise, np.sqrt(_GAMMA[order] * np.mean(rows * rows, axis=0)))
+    return noise
+
+
+def _scale(values: Array) -> float:
+    """The typical magnitude of an array, a power of two, at most 1, and 1 if all is zero."""
+    if values.size == 0:
+        return 1.0
+    top = peak(values)
+    if top == 0 or not np.isfinite(top):
+        return 1.0
+    normal = values / top
+    return power_of_two(min(1.0, top * float(np.sqrt(np.mean(normal * normal)))))
