@@ -98,9 +98,8 @@ def main() -> None:
             f"mean test accuracy {statistics.mean(accuracy[name]):.2f} %"
         )
     ratios = [a / b for a, b in zip(times["handgrad"], times["scikit-learn"], strict=True)]
-    print(
-        f"ratio         median {statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
-    )
+    spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
+    print(f"ratio         median {statistics.median(ratios):.2f} ({spread})")
 
 
 def timed(command: list[str]) -> tuple[float, float]:
