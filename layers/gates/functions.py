@@ -1,0 +1,112 @@
+"""Gates that apply a function of one variable to every entry."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layers.base import Array, Gradients
+from layers.gates.broadcasting import Gate, numbers
+
+
+class Exp(Gate):
+    """The exponential.
+
+    Forward:  y = eˣ
+    Backward: dx = dout · y
+    Shapes:   any
+    Caches:   y
+    Source:   the lecture, the gate `exp` of the sigmoid neuron
+    """
+
+    forward_rule = "y = eˣ"
+    backward_rule = "dx = dout · y"
+
+    def forward(self, x: Array) -> Array:
+        x = self.as_float(x)
+        y = np.exp(x, out=self.buffer("y", x.shape, x.dtype))
+        return self.keep(self.fresh(y), y)
+
+    def backward(self, dout: Array) -> tuple[Array, Gradients]:
+        dout, y = self.recall(dout)
+        return np.multiply(dout, y, out=self.buffer("dx", y.shape, y.dtype)), {}
+
+
+class Log(Gate):
+    """The natural logarithm, of what is above 0.
+
+    Forward:  y = log x
+    Backward: dx = dout / x
+    Shapes:   any
+    Caches:   x
+    """
+
+    forward_rule = "y = log x"
+    backward_rule = "dx = dout / x"
+
+    def forward(self, x: Array) -> Array:
+        x = self.as_float(x)
+        return self.keep(np.log(x, out=self.buffer("y", x.shape, x.dtype)), x)
+
+    def backward(self, dout: Array) -> tuple[Array, Gradients]:
+        dout, x = self.recall(dout)
+        return np.divide(dout, x, out=self.buffer("dx", x.shape, x.dtype)), {}
+
+
+class Reciprocal(Gate):
+    """One over the input.
+
+    Forward:  y = 1 / x
+    Backward: dx = −dout · y²
+    Shapes:   any
+    Caches:   y
+    Source:   the lecture, the gate `1/x` of the sigmoid neuron
+    """
+
+    forward_rule = "y = 1 / x"
+    backward_rule = "dx = −dout / x²"
+
+    def forward(self, x: Array) -> Array:
+        x = self.as_float(x)
+        y = np.reciprocal(x, out=self.buffer("y", x.shape, x.dtype))
+        return self.keep(self.fresh(y), y)
+
+    def backward(self, dout: Array) -> tuple[Array, Gradients]:
+        dout, y = self.recall(dout)
+        dx = np.multiply(y, y, out=self.buffer("dx", y.shape, y.dtype))
+        dx *= dout
+        return np.negative(dx, out=dx), {}
+
+
+class Power(Gate):
+    """The input to a constant power.
+
+    Forward:  y = xᵖ
+    Backward: dx = dout · p xᵖ⁻¹
+    Shapes:   any
+    Caches:   x
+    Errors:   ValueError when p is not a finite number
+
+    A negative x has no power but a whole one: NumPy warns and gives nan. For p = 0, dx = 0.
+    """
+
+    forward_rule = "y = xᵖ"
+    backward_rule = "dx = dout · p xᵖ⁻¹"
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        (self.p,) = numbers("Power", p=p)
+
+    def forward(self, x: Array) -> Array:
+        x = self.as_float(x)
+        return self.keep(np.power(x, self.p, out=self.buffer("y", x.shape, x.dtype)), x)
+
+    def backward(self, dout: Array) -> tuple[Array, Gradients]:
+        dout, x = self.recall(dout)
+        dx = self.buffer("dx", x.shape, x.dtype)
+        if self.p == 0:
+            dx.fill(0)
+            return dx, {}
+        np.power(x, self.p - 1, out=dx)
+        dx *= self.p
+        dx *= dout
+        return dx, {}
