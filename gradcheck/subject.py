@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradcheck.arrays import Array, is_real
-from gradcheck.objects import Snapshot, widen
+from gradcheck.objects import Snapshot, walk, widen
 
 Kind = Literal["layer", "loss"]
 
@@ -77,7 +77,7 @@ class Subject:
         self._scalars: dict[str, float] = {}
         self.params = self._read_params()
         self.leaves = self._find_leaves()
-        self.last_raw: Any = None
+        self.last_y: Any = None
 
     # ---- what there is -------------------------------------------------------------
 
@@ -148,9 +148,19 @@ class Subject:
         """What the layer's forward returns for exactly these objects."""
         self.counts.forwards += 1
         try:
-            return self.layer.forward(*inputs)
+            self.last_y = self.layer.forward(*inputs)
         except Exception as error:
             raise LayerRaisedError("forward", error) from error
+        return self.last_y
+
+    def output_dtype(self) -> Any:
+        """The type an upstream gradient has: that of the last output."""
+        dtype = getattr(self.last_y, "dtype", None)
+        return dtype if dtype is not None and dtype.kind == "f" else np.dtype(np.float64)
+
+    def generators(self) -> list[np.random.Generator]:
+        """The random generators that the layer holds, in the order they are found."""
+        return [node for node in walk(self.layer) if isinstance(node, np.random.Generator)]
 
     def backward(self, dout: Array | None) -> dict[str, Array | None]:
         """The gradients by name after a forward; None where the layer gives none."""
@@ -159,7 +169,8 @@ class Subject:
             if self.kind == "loss":
                 raw = self.layer.backward()
             else:
-                raw = self.layer.backward(None if dout is None else dout.copy())
+                given = None if dout is None else np.array(dout, dtype=self.output_dtype())
+                raw = self.layer.backward(given)
         except Exception as error:
             raise LayerRaisedError("backward", error) from error
         return self.sorted_out(raw)
@@ -202,7 +213,7 @@ class Subject:
             if isinstance(kept, Mapping):
                 grads = kept
         if self.kind == "loss":
-            return (dx if isinstance(dx, tuple | list) and len(self.xs) > 1 else (dx,))[:1], grads
+            return (dx[0] if isinstance(dx, tuple | list) and dx else dx,), grads
         if len(self.xs) == 1:
             if isinstance(dx, tuple) and len(dx) == 1:
                 dx = dx[0]

@@ -1,0 +1,238 @@
+"""The gradients a layer gives, beside the slopes it really has, at one point."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gradcheck.arrays import EPS, Array, peak
+from gradcheck.oracle import Oracle, Slope
+from gradcheck.subject import Leaf, Subject
+
+ENTRIES = 400  # up to so many entries of one array are looked at one by one
+CLOSE_LOOKS = 24  # entries of one array that are looked at with many steps
+DIRECTIONS = 3
+WANTED = 1e-6  # a bound this small, relative to the gradient, is good
+NEEDED = 1e-3  # a bound above this decides nothing
+
+
+@dataclass
+class Entry:
+    """The entry that is furthest from the truth, measured in its bound."""
+
+    index: tuple[int, ...]
+    expected: float
+    got: float
+    bound: float
+
+    @property
+    def error(self) -> float:
+        return abs(self.got - self.expected)
+
+
+@dataclass
+class Comparison:
+    """One array's gradient beside the truth.
+
+    `wrong` is the worst wrong entry, if any. `expected` and `bound` are full arrays where every
+    entry was looked at, else None. `unknown` tells how many entries could not be decided.
+    """
+
+    leaf: Leaf
+    got: Array
+    wrong: Entry | None = None
+    expected: Array | None = None
+    bound: Array | None = None
+    half: Array | None = None
+    error: float = 0.0
+    largest_bound: float = 0.0
+    unknown: int = 0
+    looked: int = 0
+    ties: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def reference(oracle: Oracle, leaf: Leaf, got: Array) -> float:
+    """The size of slope that matters: the gradient's own, or a small part of what one unit does."""
+    output = float(np.sum(np.abs(oracle.dout * oracle.y)))
+    return max(peak(got), 1e-4 * output / max(oracle.scales[leaf.about], 1e-300))
+
+
+def compare_leaf(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
+    """Entry by entry where there are few, by random directions where there are many."""
+    if got.size <= ENTRIES:
+        return _by_entries(oracle, leaf, got)
+    return _by_directions(oracle, leaf, got)
+
+
+def slack_of(oracle: Oracle, leaf: Leaf, got: Array) -> Array:
+    """The rounding that a float64 backward may have, for each entry."""
+    noise = oracle.noise_got.get(leaf.about)
+    measured = 10.0 * noise if noise is not None and noise.shape == got.shape else 0.0
+    slack: Array = measured + 16.0 * EPS * peak(got) + np.zeros(got.shape)
+    return slack
+
+
+def _by_entries(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
+    size = got.size
+    flat, slack = got.ravel(), slack_of(oracle, leaf, got).ravel()
+    slopes = oracle.entries(leaf, np.arange(size))
+    scale = max(reference(oracle, leaf, got), peak(slopes.value[np.isfinite(slopes.value)]))
+    goal = WANTED * scale
+    with np.errstate(all="ignore"):
+        fits = np.abs(flat - slopes.value) <= slopes.bound + slack
+        doubtful = np.flatnonzero(~(fits & (slopes.bound <= goal)))
+    result = Comparison(leaf, got, looked=size)
+    wrong: list[tuple[float, int, Slope]] = []
+    # First those that look worst, then those that are merely unclear.
+    with np.errstate(all="ignore"):
+        excess = np.abs(flat - slopes.value) / (slopes.bound + slack + 1e-300)
+    order = doubtful[np.argsort(-np.nan_to_num(excess[doubtful], nan=np.inf), kind="stable")]
+    for count, i in enumerate(order):
+        if count >= CLOSE_LOOKS and wrong:
+            break
+        slope = oracle.closely(leaf, int(i), float(flat[i]), float(slack[i]), goal)
+        slopes.value[i], slopes.bound[i], slopes.half[i] = slope.value, slope.bound, slope.half
+        slopes.jump[i] = slope.jump
+        if slope.jump or not np.isfinite(slope.value) or slope.bound > NEEDED * scale:
+            result.unknown += 1
+        elif not slope.admits(float(flat[i]), float(slack[i])):
+            excess_i = abs(float(flat[i]) - slope.value) - slope.half
+            wrong.append((excess_i, int(i), slope))
+    known = ~slopes.jump & np.isfinite(slopes.value)
+    result.expected = slopes.value.reshape(got.shape)
+    result.bound = (slopes.bound + slack).reshape(got.shape)
+    result.half = slopes.half.reshape(got.shape)
+    if known.any():
+        with np.errstate(all="ignore"):
+            gaps = np.maximum(np.abs(flat - slopes.value) - slopes.half, 0)[known]
+        result.error = float(np.nanmax(gaps))
+        result.largest_bound = float(np.max((slopes.bound + slack)[known]))
+    if wrong:
+        _, i, slope = max(wrong, key=lambda item: item[0])
+        index = tuple(int(k) for k in np.unravel_index(i, got.shape))
+        result.wrong = Entry(index, slope.value, float(flat[i]), slope.bound + float(slack[i]))
+    else:
+        _ties(oracle, leaf, got, slopes.half.reshape(got.shape), result)
+    return result
+
+
+def _ties(oracle: Oracle, leaf: Leaf, got: Array, half: Array, result: Comparison) -> None:
+    """Where kinks are, entries of one value are also moved together: ties that share a maximum."""
+    value = oracle.subject.value(leaf)
+    kinked = half > 0
+    if np.count_nonzero(kinked) < 2:
+        return
+    groups: list[Array] = []
+    values, counts = np.unique(value[kinked], return_counts=True)
+    for shared in values[counts >= 2][:8]:
+        together = kinked & (value == shared)
+        groups.append(together)
+        if together.ndim > 1:
+            for row in range(min(len(together), 8)):
+                part = np.zeros_like(together)
+                part[row] = together[row]
+                if np.count_nonzero(part) >= 2:
+                    groups.append(part)
+    for group in groups[:24]:
+        move = {leaf.about: group * oracle.scales[leaf.about]}
+        total = float(np.sum(got * move[leaf.about]))
+        size = float(np.sum(np.abs(got * move[leaf.about]))) + float(
+            np.sum(half[group]) * oracle.scales[leaf.about]
+        )
+        slope = oracle.direction(move, total, 1e-11 * size, 1e-6 * size)
+        if slope.jump or slope.bound > NEEDED * size:
+            continue
+        if not slope.admits(total, 1e-11 * size):
+            i = tuple(int(k) for k in np.argwhere(group)[0])
+            unit = oracle.scales[leaf.about]
+            result.wrong = Entry(i, slope.value / unit, total / unit, slope.bound / unit)
+            result.ties = True
+            return
+
+
+def _by_directions(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
+    result = Comparison(leaf, got, looked=got.size)
+    for _ in range(DIRECTIONS):
+        move = oracle.random_direction(leaf.about)[leaf.about]
+        bad = _direction(oracle, leaf, got, move, result)
+        if bad:
+            result.wrong = _bisect(oracle, leaf, got, move, result)
+            return result
+    return result
+
+
+def _direction(
+    oracle: Oracle, leaf: Leaf, got: Array, move: Array, result: Comparison | None
+) -> bool:
+    """Whether the slope along `move` is not what `got` says."""
+    total = float(np.vdot(got, move))
+    top = peak(got) * oracle.scales[leaf.about]
+    size = top * float(np.sqrt(np.count_nonzero(move)))
+    slack = 64 * EPS * size + 16 * EPS * abs(total)
+    noise = oracle.noise_got.get(leaf.about)
+    if noise is not None and noise.shape == got.shape:
+        slack += 10.0 * float(np.sqrt(np.sum((noise * move) ** 2)))
+    scale = max(size, 1e-4 * float(np.sum(np.abs(oracle.dout * oracle.y))))
+    slope = oracle.direction({leaf.about: move}, total, slack, WANTED * scale)
+    if slope.jump or not np.isfinite(slope.bound) or slope.bound > NEEDED * scale:
+        if result is not None:
+            result.unknown += 1
+        return False
+    if result is not None:
+        result.error = max(result.error, max(abs(total - slope.value) - slope.half, 0.0))
+        result.largest_bound = max(result.largest_bound, slope.bound + slack)
+    return not slope.admits(total, slack)
+
+
+def _bisect(oracle: Oracle, leaf: Leaf, got: Array, move: Array, result: Comparison) -> Entry:
+    """Halve the set of moved entries until one that is wrong is left."""
+    where = np.arange(got.size)
+    flat = move.ravel()
+    while len(where) > 1:
+        left, right = where[: len(where) // 2], where[len(where) // 2 :]
+        part = np.zeros(got.size)
+        part[left] = flat[left]
+        where = left if _direction(oracle, leaf, got, part.reshape(got.shape), None) else right
+    i = int(where[0])
+    value = float(got.flat[i])
+    slope = oracle.closely(leaf, i, value, 0.0, WANTED * max(abs(value), peak(got)))
+    index = tuple(int(k) for k in np.unravel_index(i, got.shape))
+    return Entry(index, slope.value, value, slope.bound)
+
+
+def joint_direction(
+    subject: Subject, dout: Array, got: dict[str, Array], seed: int = 0, ones: bool = False
+) -> tuple[bool, float, float, float] | None:
+    """One probe along a random direction through all arrays: (fits, expected, got, bound).
+
+    None when the point decides nothing. `ones` moves all inputs together instead.
+    """
+    oracle = Oracle(subject, dout, seed)
+    if not np.all(np.isfinite(oracle.y)):
+        return None
+    oracle.measure_noise(with_backward=False)
+    if ones:
+        move = {
+            leaf.about: np.full(subject.value(leaf).shape, oracle.scales[leaf.about])
+            for leaf in subject.leaves
+            if leaf.is_input
+        }
+    else:
+        move = oracle.random_direction()
+    missing = [about for about in move if about not in got]
+    for about in missing:
+        del move[about]
+    if not move:
+        return None
+    with np.errstate(all="ignore"):
+        total = sum(float(np.vdot(got[about], m)) for about, m in move.items())
+        size = sum(peak(got[about]) * peak(m) * float(np.sqrt(m.size)) for about, m in move.items())
+    if not np.isfinite(total):
+        return None
+    scale = max(size, 1e-4 * float(np.sum(np.abs(oracle.dout * oracle.y))))
+    slack = 256 * EPS * size
+    slope = oracle.direction(move, total, slack, WANTED * scale)
+    if slope.jump or not np.isfinite(slope.bound) or slope.bound > NEEDED * scale:
+        return None
+    fits = slope.admits(total, slack)
+    return fits, slope.value, total, slope.bound + slack

@@ -1,0 +1,142 @@
+"""What a diagnosis may look at: the wrong gradient, the right one, and the layer to try again."""
+
+from typing import Any
+
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.oracle import Oracle
+from gradcheck.subject import Leaf, Subject
+from gradcheck.upstream import signed
+
+MOST_ENTRIES = 400
+
+
+class Trial:
+    """The layer at one point with one upstream gradient: what it gives and what is right.
+
+    got[about]       what backward gives
+    expected(about)  the true gradient, entry by entry, with `bound(about)`
+    """
+
+    def __init__(self, subject: Subject, dout: Array, seed: int = 0) -> None:
+        self.subject = subject
+        self.dout = dout
+        self.xs = subject.xs
+        self.params = {name: np.array(value, np.float64) for name, value in subject.params.items()}
+        self.got = subject.gradients(dout)
+        self.oracle = Oracle(subject, dout, seed)
+        self.y = self.oracle.y
+        self._expected: dict[str, tuple[Array, Array]] = {}
+
+    def leaf(self, about: str) -> Leaf:
+        return next(leaf for leaf in self.subject.leaves if leaf.about == about)
+
+    def value(self, about: str) -> Array:
+        """The input or parameter whose gradient this is."""
+        return np.array(self.subject.value(self.leaf(about)), np.float64)
+
+    def expected(self, about: str) -> Array:
+        return self._truth(about)[0]
+
+    def bound(self, about: str) -> Array:
+        return self._truth(about)[1]
+
+    def _truth(self, about: str) -> tuple[Array, Array]:
+        if about not in self._expected:
+            leaf = self.leaf(about)
+            value = self.subject.value(leaf)
+            if value.size > MOST_ENTRIES:
+                raise TooLargeError
+            slopes = self.oracle.entries(leaf, np.arange(value.size))
+            self._expected[about] = (
+                slopes.value.reshape(value.shape),
+                slopes.bound.reshape(value.shape),
+            )
+        return self._expected[about]
+
+
+class TooLargeError(Exception):
+    """Too many entries to know the truth of each."""
+
+
+class Evidence:
+    """A wrong gradient `about` of a layer: the point it showed at, and others on demand.
+
+    `main` is the trial at that point. `at(...)` makes another; None where the layer refuses it.
+    """
+
+    def __init__(self, subject: Subject, dout: Array, about: str, seed: int = 0) -> None:
+        self.subject = subject
+        self.about = about
+        self.seed = seed
+        self.main = Trial(subject, dout, seed)
+        self._cache: dict[Any, Trial | None] = {}
+
+    @property
+    def got(self) -> Array:
+        return self.main.got[self.about]
+
+    @property
+    def expected(self) -> Array:
+        return self.main.expected(self.about)
+
+    @property
+    def value(self) -> Array:
+        return self.main.value(self.about)
+
+    @property
+    def is_input(self) -> bool:
+        return self.main.leaf(self.about).is_input
+
+    def batch(self, n: int) -> Trial | None:
+        """The same layer with n samples (the given ones repeated, scaled a little)."""
+        key = ("batch", n)
+        if key not in self._cache:
+            self._cache[key] = self._batch(n)
+        return self._cache[key]
+
+    def _batch(self, n: int) -> Trial | None:
+        rng = np.random.default_rng(n)
+        xs = []
+        lengths = {x.shape[0] for x in self.subject.xs if isinstance(x, np.ndarray) and x.ndim}
+        if len(lengths) != 1:
+            return None
+        old = lengths.pop()
+        for x in self.subject.xs:
+            if not (isinstance(x, np.ndarray) and x.ndim):
+                xs.append(x)
+                continue
+            take = np.arange(n) % old
+            part = x[take]
+            if part.dtype.kind == "f":
+                part = part * rng.uniform(0.6, 1.4, part.shape)
+            xs.append(part)
+        return self.at(tuple(xs))
+
+    def at(
+        self,
+        xs: tuple[Any, ...] | None = None,
+        dout: Array | None = None,
+        params: dict[str, Array] | None = None,
+    ) -> Trial | None:
+        """A trial elsewhere, or None if the layer raises or its answer does not fit there."""
+        try:
+            subject = self.subject.moved(xs, params)
+            y = subject.forward()
+            if not np.all(np.isfinite(y)):
+                return None
+            if dout is None or dout.shape != y.shape:
+                dout = (
+                    np.ones(())
+                    if subject.kind == "loss"
+                    else signed(y.shape, np.random.default_rng(self.seed + 7))
+                )
+            trial = Trial(subject, dout, self.seed)
+            if self.about not in trial.got:
+                return None
+            if trial.got[self.about].shape != trial.value(self.about).shape:
+                return None
+            return trial
+        except Exception:
+            return None
