@@ -74,9 +74,11 @@ class LBFGS:
                 f"LBFGS: theta is {theta.dtype} {theta.shape}, expected a float32 or float64 vector"
             )
         reached = theta.astype(np.float64)
+        reached_value: float | None = None  # SciPy reports that of its last trial point
         iteration = 0
 
         def at(point: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+            nonlocal reached_value
             theta[...] = point
             value, grad = value_and_grad(theta)
             if grad.shape != theta.shape:
@@ -90,15 +92,18 @@ class LBFGS:
                     f"LBFGS: the {'gradient' if math.isfinite(value) else 'value'} is not finite "
                     f"after {iteration} iterations"
                 )
+            if reached_value is None:
+                reached_value = float(value)
             return float(value), copy
 
         def after_iteration(intermediate_result: Any) -> None:
-            nonlocal iteration
+            nonlocal iteration, reached_value
             iteration += 1
             reached[...] = intermediate_result.x
+            reached_value = float(intermediate_result.fun)
             if callback is not None:
                 theta[...] = reached
-                if callback(iteration, float(intermediate_result.fun), theta):
+                if callback(iteration, reached_value, theta):
                     raise StopIteration
 
         result = scipy.optimize.minimize(
@@ -115,9 +120,9 @@ class LBFGS:
                 "ftol": self.improvement,
             },
         )
-        theta[...] = result.x
+        theta[...] = reached
         return LBFGSResult(
-            value=float(result.fun),
+            value=float(result.fun if reached_value is None else reached_value),
             iterations=int(result.nit),
             evaluations=int(result.nfev),
             converged=bool(result.success),

@@ -155,7 +155,13 @@ def test_float32_means_are_summed_in_float64(kind):
 class TestLabelErrors:
     def test_first_bad_label_is_named(self, kind):
         scores = np.zeros((4, 3))
-        for bad, first in (([0, 3, 1, 7], "3 at y[1]"), ([0, 1, -1, 5], "-1 at y[2]")):
+        cases = {
+            "3 at y[1]": [0, 3, 1, 7],
+            "-1 at y[2]": [0, 1, -1, 5],
+            "3 at y[3]": [0, 1, 2, 3],
+            "-1 at y[0]": [-1, 1, 2, 0],
+        }
+        for first, bad in cases.items():
             with pytest.raises(ValueError) as caught:
                 kind().forward(scores, np.array(bad))
             assert f"label {first} is not in 0..2 (scores have 3 classes)" in str(caught.value)

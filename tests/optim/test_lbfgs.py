@@ -100,6 +100,15 @@ def test_not_finite_is_an_error_and_the_last_point_is_kept(what):
     np.testing.assert_array_equal(theta, points[-1])
 
 
+def test_a_wrong_gradient_leaves_theta_at_the_reported_value():
+    """The line search looks uphill in vain, and theta must not stay where it looked last."""
+    theta = np.array([1.0, 2.0])
+    result = LBFGS().minimize(lambda point: (float(point @ point), -2 * point), theta)
+    assert not result.converged
+    np.testing.assert_array_equal(theta, [1, 2])
+    assert result.value == 5
+
+
 def test_an_error_of_the_callback_is_not_swallowed():
     def callback(iteration, value, theta):
         raise KeyError("mine")

@@ -156,6 +156,11 @@ def test_load_refuses_what_does_not_fit():
         rule.update(np.ones(3), np.ones(3))
     with pytest.raises(ValueError, match=r"but theta is float32 \(2,\)"):
         rule.update(np.ones(2, np.float32), np.ones(2, np.float32))
+    used = SGD(0.1, momentum=0.9)
+    used.update(np.ones(3), np.ones(3))
+    used.load({"velocity": np.ones(1)}, 1)
+    with pytest.raises(ValueError, match=r"SGD: its velocity is float64 \(1,\)"):
+        used.update(np.ones(3), np.ones(3))
     with pytest.raises(ValueError, match="Adam: steps is -1"):
         Adam().load({}, -1)
 
