@@ -1,6 +1,7 @@
 """What every optimizer and schedule must keep."""
 
 import copy
+import itertools
 import math
 
 import numpy as np
@@ -79,11 +80,11 @@ def test_a_vector_longer_than_a_block_is_as_its_parts(case, dtype):
     whole = case.make()
     grads = [vectors(theta.size, dtype, seed)[1] for seed in range(2)]
     cuts = [0, 1, 40_000, 70_001, 100_003]
-    parts = np.concatenate([theta[i:j] for i, j in zip(cuts, cuts[1:], strict=False)])
+    parts = np.concatenate([theta[i:j] for i, j in itertools.pairwise(cuts)])
     assert_array_equal(parts, theta)
     for grad in grads:
         whole.update(theta, grad, 50_000)
-    for i, j in zip(cuts, cuts[1:], strict=False):
+    for i, j in itertools.pairwise(cuts):
         optimizer, part = case.make(), parts[i:j].copy()
         for grad in grads:
             optimizer.update(part, grad[i:j], min(max(50_000 - i, 0), j - i))
