@@ -10,6 +10,7 @@ from gradcheck.subject import Leaf, Subject
 from gradcheck.upstream import signed
 
 MOST_ENTRIES = 400
+MOST_NUMBERS = 400_000
 
 
 class Trial:
@@ -28,6 +29,7 @@ class Trial:
         self.oracle = Oracle(subject, dout, seed)
         self.y = self.oracle.y
         self._expected: dict[str, tuple[Array, Array]] = {}
+        self._jacobians: dict[str, Array] = {}
 
     def leaf(self, about: str) -> Leaf:
         return next(leaf for leaf in self.subject.leaves if leaf.about == about)
@@ -38,6 +40,32 @@ class Trial:
 
     def expected(self, about: str) -> Array:
         return self._truth(about)[0]
+
+    def jacobian(self, about: str) -> Array:
+        """∂y/∂value, flat: (outputs, entries), by differences of fourth order."""
+        if about not in self._jacobians:
+            leaf = self.leaf(about)
+            value = self.subject.value(leaf)
+            if value.size > MOST_ENTRIES or value.size * self.y.size > MOST_NUMBERS:
+                raise TooLargeError
+            columns = np.empty((self.y.size, value.size))
+            for i in range(value.size):
+                start = float(value.flat[i])
+                step = self.oracle.entry_scale(leaf, start) * 2.0**-10
+                near, far = (
+                    self.subject.at_entry(leaf, i, start + k * step)
+                    - self.subject.at_entry(leaf, i, start - k * step)
+                    for k in (1, 2)
+                )
+                columns[:, i] = ((8 * near - far) / (12 * step)).ravel()
+            self._jacobians[about] = columns
+        return self._jacobians[about]
+
+    def share(self, about: str, mask: Array) -> Array:
+        """The true gradient's part that comes through the outputs where `mask` is true."""
+        value = self.subject.value(self.leaf(about))
+        part: Array = (self.dout * mask).ravel() @ self.jacobian(about)
+        return part.reshape(value.shape)
 
     def bound(self, about: str) -> Array:
         return self._truth(about)[1]

@@ -1,8 +1,39 @@
-"""Why a gradient is wrong: rules that look at evidence, ranked by what it shows."""
+"""Why a gradient is wrong: rules that look at evidence, in the order in which they are telling."""
 
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from gradcheck.diagnosis import orientation, path, penalty, pointwise, reduction, scale, scatter
 from gradcheck.evidence import Evidence
+
+RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
+    scale.precision,
+    scale.rule,
+    path.label,
+    pointwise.missing,
+    pointwise.rule,
+    penalty.rule,
+    reduction.rule,
+    orientation.rule,
+    path.parameter,
+    path.diagonal,
+    scatter.rule,
+    path.operand,
+    path.statistics,
+    path.statistics_size,
+    path.residual,
+)
 
 
 def diagnose(evidence: Evidence) -> list[str]:
     """The causes that the evidence fits, the best first; `unexplained` if it fits none."""
-    return ["unexplained"]
+    causes: list[str] = []
+    for rule in RULES:
+        try:
+            with np.errstate(all="ignore"):
+                found = list(rule(evidence))
+        except Exception:  # the layer refused a probe, or the rule does not apply to it
+            continue
+        causes += [cause for cause in found if cause not in causes]
+    return causes or ["unexplained"]

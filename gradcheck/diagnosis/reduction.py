@@ -1,0 +1,99 @@
+"""Right terms, summed otherwise than they should be."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradcheck.arrays import Array, peak
+from gradcheck.diagnosis.likeness import multiple, same
+from gradcheck.evidence import Evidence
+
+
+def rule(e: Evidence) -> Iterator[str]:
+    got, expected = e.got, e.expected
+    if got.size > 1 and peak(got) > 0 and np.ptp(got) <= 1e-9 * peak(got):
+        total = float(expected.sum())
+        if abs(float(got.flat[0]) - total) <= 1e-6 * max(abs(total), peak(expected)):
+            yield "summed-everything"
+            return
+    if got.ndim and got.size > 1:
+        for axes in _axes(got.ndim):
+            if len(axes) < got.ndim and same(
+                got, np.broadcast_to(expected.sum(axis=axes, keepdims=True), got.shape)
+            ):
+                yield "summed-everything"
+                return
+    if _another_axis(e):
+        yield "wrong-axis"
+        return
+    parts = _shares(e, 0)
+    if parts is not None:
+        yield "part-of-batch"
+    elif e.main.y.ndim > 1:
+        for axis in range(1, e.main.y.ndim):
+            if _shares(e, axis) is not None:
+                yield "path-missing"
+                yield "part-of-batch"
+                return
+
+
+def _axes(ndim: int) -> list[tuple[int, ...]]:
+    return [
+        axes for count in range(1, ndim + 1) for axes in itertools.combinations(range(ndim), count)
+    ]
+
+
+def _shares(e: Evidence, axis: int) -> Array | None:
+    """The zeros and ones for which got is a sum of the shares of slices of the output."""
+    y = e.main.y
+    if y.ndim <= axis or not 2 <= y.shape[axis] <= 64:
+        return None
+    columns = []
+    for k in range(y.shape[axis]):
+        mask = np.zeros(y.shape)
+        mask[(slice(None),) * axis + (k,)] = 1
+        columns.append(e.main.share(e.about, mask).ravel())
+    table = np.array(columns).T
+    if np.linalg.matrix_rank(table) < table.shape[1]:
+        return _first_or_last(e, table)
+    weights, *_ = np.linalg.lstsq(table, e.got.ravel(), rcond=None)
+    if not same(table @ weights, e.got.ravel()):
+        return None
+    whole = np.round(weights)
+    if (
+        np.all(np.abs(weights - whole) < 1e-5)
+        and set(whole) <= {0.0, 1.0}
+        and 0 < whole.sum() < len(whole)
+    ):
+        return np.asarray(whole)
+    return None
+
+
+def _first_or_last(e: Evidence, table: Array) -> Array | None:
+    n = table.shape[1]
+    choices = [np.eye(n)[0], np.eye(n)[-1], 1 - np.eye(n)[0], 1 - np.eye(n)[-1]]
+    for choice in choices:
+        if peak(table @ choice) > 0 and same(table @ choice, e.got.ravel()):
+            return np.asarray(choice)
+    return None
+
+
+def _another_axis(e: Evidence) -> bool:
+    """The terms of this sum, one for each output, summed over other axes."""
+    got, y = e.got, e.main.y
+    if e.is_input and got.shape == y.shape:
+        return False
+    jacobian = e.main.jacobian(e.about)
+    terms = (e.main.dout.ravel()[:, None] * jacobian).sum(axis=1).reshape(y.shape)
+    for axes in _axes(y.ndim):
+        summed = terms.sum(axis=axes)
+        for candidate in (summed, summed[..., None], summed[None]):
+            if candidate.shape == got.shape and same(candidate, got):
+                return True
+            if candidate.size == got.size and same(candidate.ravel(), got.ravel()):
+                return True
+    return False
+
+
+__all__ = ["multiple", "rule"]

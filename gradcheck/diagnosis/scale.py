@@ -1,0 +1,172 @@
+"""got / expected is one number: which one, and what does it follow?"""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradcheck.arrays import Array, peak
+from gradcheck.diagnosis.likeness import multiple, same
+from gradcheck.evidence import Evidence, Trial
+
+
+def rule(e: Evidence) -> Iterator[str]:
+    r = multiple(e.got, e.expected)
+    if r is None:
+        return
+    if abs(r - 1) < 1e-6:
+        return
+    if abs(r + 1) < 1e-6:
+        yield "sign-flipped"
+        return
+    batch = _batch_length(e.main)
+    others = _ratios(e, batch)
+    varies = [(n, rn) for n, rn in others if abs(rn - r) > 1e-5 * abs(r)]
+    if batch and varies:
+        n, rn = varies[0]
+        for power, cause in ((1, "batch-mean-missing"), (-1, "batch-mean-doubled")):
+            if abs(rn / r - (n / batch) ** power) < 1e-4:
+                yield cause
+                return
+        for shift in (1,):
+            unbiased = [(batch - shift) / batch, batch / (batch - shift)] if batch > shift else []
+            if any(abs(r / u - 1) < 1e-4 for u in unbiased):
+                yield "degrees-of-freedom"
+                return
+        if abs(rn / r - np.sqrt(n / batch)) < 1e-4:
+            yield "batch-mean-missing"
+            return
+        yield "constant-scale"
+        return
+    known = bool(others)
+    if e.subject.snapshot.random() and _keeps(e, abs(r)):
+        yield "keep-probability"
+        return
+    dimension = _dimension(e, abs(r), batch)
+    if not known and batch and batch > 1:
+        if abs(r - batch) < 1e-5 * batch:
+            yield "batch-mean-missing"
+        if abs(r * batch - 1) < 1e-5:
+            yield "batch-mean-doubled"
+    two = abs(r - 2) < 1e-6 or abs(r - 0.5) < 1e-6
+    if two and dimension and _follows(e, r):
+        yield "dimension-scale"
+        yield "factor-of-two"
+    elif two:
+        yield "factor-of-two"
+        if dimension:
+            yield "dimension-scale"
+    elif dimension:
+        yield "dimension-scale"
+        yield "constant-scale"
+    else:
+        yield "constant-scale"
+
+
+def _batch_length(trial: Trial) -> int | None:
+    lengths = {x.shape[0] for x in trial.xs if isinstance(x, np.ndarray) and x.ndim}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _ratios(e: Evidence, batch: int | None) -> list[tuple[int, float]]:
+    """The ratio with other numbers of samples, where the layer takes them."""
+    found = []
+    if batch:
+        for n in (batch + 3, 2 * batch, max(2, batch - 1)):
+            trial = e.batch(n) if n != batch else None
+            if trial is not None:
+                r = multiple(trial.got[e.about], trial.expected(e.about), 1e-5)
+                if r is not None:
+                    found.append((n, r))
+    return found
+
+
+def _keeps(e: Evidence, r: float) -> bool:
+    """Whether the ratio is a probability of keeping or its inverse: measured on the mask."""
+    numbers = [
+        float(value)
+        for value in vars(e.subject.layer).values()
+        if isinstance(value, float | np.floating) and 0 < value < 1
+    ]
+    for p in numbers:
+        for keep in (p, 1 - p):
+            for power in (1, -1, 2, -2):
+                if keep and abs(r / keep**power - 1) < 1e-5:
+                    return True
+    return not numbers and r != 1
+
+
+def _dimension(e: Evidence, r: float, batch: int | None) -> bool:
+    """Whether the ratio is a product of lengths of axes other than the batch, or its inverse."""
+    lengths: list[int] = []
+    shapes = [x.shape for x in e.main.xs if isinstance(x, np.ndarray)]
+    shapes += [e.main.y.shape, *(value.shape for value in e.main.params.values())]
+    for shape in shapes:
+        lengths += [n for n in shape if n > 1]
+    lengths = sorted(set(lengths))
+    products = set()
+    for shape in shapes:
+        axes = [n for n in shape if n > 1]
+        for count in range(1, min(len(axes), 4) + 1):
+            products |= {int(np.prod(part)) for part in itertools.combinations(axes, count)}
+    del lengths, batch
+    for product in products:
+        for value in (product, 1 / product, np.sqrt(product), 1 / np.sqrt(product)):
+            if abs(r / value - 1) < 1e-5:
+                return True
+    return False
+
+
+def _follows(e: Evidence, r: float) -> bool:
+    """Whether the ratio changes when the last axis of the inputs is made shorter."""
+    xs = []
+    for x in e.main.xs:
+        if isinstance(x, np.ndarray) and x.ndim >= 2 and x.dtype.kind == "f" and x.shape[-1] > 2:
+            xs.append(x[..., :-1].copy())
+        else:
+            xs.append(x)
+    trial = e.at(tuple(xs))
+    if trial is None:
+        return False
+    other = multiple(trial.got[e.about], trial.expected(e.about), 1e-5)
+    return other is not None and abs(other - r) > 1e-4 * abs(r)
+
+
+def precision(e: Evidence) -> Iterator[str]:
+    """Off by what a narrower type rounds, and by nothing else."""
+    gap = np.abs(e.got - e.expected)
+    top = max(peak(e.expected), 1e-300)
+    for dtype in (np.float32, np.float16):
+        eps = float(np.finfo(dtype).eps)
+        with np.errstate(all="ignore"):
+            narrow = np.array_equal(e.got, e.got.astype(dtype).astype(np.float64))
+        if narrow and peak(gap) <= 8 * eps * top and not _whole(e.got):
+            yield "precision-lost"
+            return
+    relative = peak(gap) / top
+    signs = np.sign((e.got - e.expected)[gap > 0.01 * peak(gap)])
+    mixed = signs.size > 2 and abs(signs.mean()) < 0.95
+    if 1e-10 < relative < 2e-6 and mixed:
+        yield "precision-lost"
+    elif relative < 5e-3 and mixed and multiple(e.got, e.expected) is None:
+        if _shrinks_like_half(e):
+            yield "precision-lost"
+
+
+def _whole(a: Array) -> bool:
+    return bool(np.array_equal(a, np.round(a)))
+
+
+def _shrinks_like_half(e: Evidence) -> bool:
+    """Whether the error stays below float16's rounding of the entries at several scales of dout."""
+    ratios = []
+    for factor in (1.0, 0.37, 2.9):
+        trial = e.at(dout=e.main.dout * factor)
+        if trial is None:
+            return False
+        gap = peak(trial.got[e.about] - trial.expected(e.about))
+        ratios.append(gap / max(peak(trial.expected(e.about)), 1e-300))
+    return max(ratios) < 3e-3 and np.ptp(ratios) > 0.05 * max(ratios)
+
+
+__all__ = ["precision", "rule", "same"]
