@@ -125,7 +125,7 @@ def _network(shape: Shape, dtype: Any, seed: int) -> Sequential:
     return biased(
         Sequential(
             Flatten(),
-            Linear(D, 6, rng=rng, dtype=dtype),
+            Linear(D, 6, rng=rng, bias=False, dtype=dtype),  # BatchNorm takes any bias away
             BatchNorm(6, dtype=dtype),
             LeakyReLU(),
             Sequential(Dropout(0.25, rng=rng), Maxout(6, 5, rng=rng, dtype=dtype), Tanh()),
