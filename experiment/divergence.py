@@ -22,12 +22,11 @@ def first_not_finite(net: Any, x: Array) -> str:
     if bad := _bad(x):
         return f"the input x holds {bad}"
     with np.errstate(all="ignore"):
-        for name, layer in net.leaves():
+        for name, layer, _, y in net.steps(x):
             for key, value in (getattr(layer, "params", None) or {}).items():
                 if bad := _bad(value):
                     return f"{name}: parameter {key} holds {bad}"
-            x = layer.forward(x)
-            if bad := _bad(x):
+            if bad := _bad(y):
                 return f"{name}: output holds {bad}"
     return "the loss, from finite scores"
 

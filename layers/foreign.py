@@ -27,29 +27,36 @@ def weights_of(layer: Any) -> tuple[str, ...]:
     return tuple(name for name, value in parameters(layer).items() if np.ndim(value) >= 2)
 
 
-def checked_forward(layer: Any, x: Array) -> Array:
-    """The layer's `forward`, whose answer must be an array."""
-    y = layer.forward(x)
-    if not isinstance(y, np.ndarray):
-        raise ValueError(f"forward returned {_kind(y)}, expected an array")
-    return y
+def checked_forward(layer: Any, *xs: Array) -> Any:
+    """The layer's `forward`, whose answer must be an array; a tuple of `n_outputs` if several."""
+    y = layer.forward(*xs)
+    n = getattr(layer, "n_outputs", 1)
+    if n == 1:
+        return _array("forward returned", y)
+    if not isinstance(y, tuple) or len(y) != n:
+        raise ValueError(f"forward returned {_kind(y)}, expected a tuple of {n} arrays")
+    return tuple(_array(f"forward returned as output {i}", part) for i, part in enumerate(y))
 
 
 def checked_backward(
-    layer: Any, dout: Array, x_shape: tuple[int, ...] | None = None
+    layer: Any, dout: Any, *x_shapes: tuple[int, ...] | None
 ) -> tuple[Any, Gradients]:
     """The layer's `backward`, whose answer is held to the contract.
 
-    x_shape: what `dx` must be shaped like; None where nobody reads it.
+    x_shapes: what each gradient of an input must be shaped like; None where nobody reads it.
     """
     answer = layer.backward(dout)
     if not isinstance(answer, tuple) or len(answer) != 2:
         raise ValueError(f"backward returned {_kind(answer)}, expected (dx, grads)")
     dx, grads = answer
-    if x_shape is not None and not isinstance(dx, np.ndarray):
-        raise ValueError(f"backward returned {_kind(dx)} for dx, expected an array")
-    if x_shape is not None and dx.shape != x_shape:
-        raise ValueError(f"dx has shape {dx.shape}, expected {x_shape} as x")
+    if len(x_shapes) > 1 or isinstance(dx, tuple):
+        if len(x_shapes) > 0 and (not isinstance(dx, tuple) or len(dx) != len(x_shapes)):
+            raise ValueError(
+                f"backward returned {_kind(dx)} for dx, expected a tuple of {len(x_shapes)} arrays"
+            )
+        dx = tuple(map(_checked_dx, dx, x_shapes))
+    else:
+        dx = _checked_dx(dx, *x_shapes)
     params = parameters(layer)
     grads = {} if grads is None else grads
     if not isinstance(grads, dict):
@@ -66,7 +73,27 @@ def checked_backward(
     return dx, grads
 
 
+def _checked_dx(dx: Any, x_shape: tuple[int, ...] | None = None) -> Any:
+    if x_shape is None:
+        return dx
+    dx = _array("backward returned for dx", dx)
+    if dx.shape != x_shape:
+        raise ValueError(f"dx has shape {dx.shape}, expected {x_shape} as x")
+    return dx
+
+
+def _array(what: str, value: Any) -> Array:
+    """The value, which must be an array; a NumPy number is one without axes."""
+    if isinstance(value, np.generic):
+        return np.asarray(value)
+    if not isinstance(value, np.ndarray):
+        raise ValueError(f"{what} {_kind(value)}, expected an array")
+    return value
+
+
 def _kind(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
     return f"a {type(value).__name__}" if value is not None else "None"
 
 

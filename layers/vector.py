@@ -17,18 +17,26 @@ class ParameterVector:
 
     The layers' `params[...]` become views into `theta`, so an update of `theta` is an update of
     the network, and an optimizer is a few lines. The weights (what a penalty applies to) come
-    first: they are `theta[:n_weights]`.
+    first: they are `theta[:n_weights]`. Layers that share one dictionary of parameters have one
+    part of the vector, under the name of the first.
 
     views[name], grad_views[name]: the parameter `child.W` and its gradient, shaped.
     """
 
     def __init__(self, leaves: Iterable[tuple[str, Any]]) -> None:
         self.leaves = list(leaves)
-        named = [
-            (layer, name, key, value)
-            for name, layer in self.leaves
-            for key, value in parameters(layer).items()
-        ]
+        self._first: dict[int, str] = {}  # id of a dictionary of parameters: who has it first
+        sharing: dict[str, list[Any]] = {}  # who has it first: the layers that share it
+        named = []
+        dictionaries = []  # kept, so that no id is given out twice
+        for name, layer in self.leaves:
+            params = parameters(layer)
+            if params:
+                dictionaries.append(params)
+                first = self._first.setdefault(id(params), name)
+                sharing.setdefault(first, []).append(layer)
+                if first == name:
+                    named += [(layer, name, key, value) for key, value in params.items()]
         for _, name, key, value in named:
             if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
                 raise TypeError(f"{name}: parameter {key} is not a float array")
@@ -46,7 +54,8 @@ class ParameterVector:
             start += value.size
             view = self.theta[part].reshape(value.shape)
             view[...] = value
-            replace(layer, value, view)
+            for sharer in sharing[name]:
+                replace(sharer, value, view)
             if parameters(layer)[key] is not view:
                 raise TypeError(
                     f"{name}: parameter {key} cannot be replaced; expected `params` to be a "
@@ -88,6 +97,7 @@ class ParameterVector:
             layer._buffers = {
                 (f"d{key}", value.shape): self.grad_views[f"{name}.{key}"]
                 for key, value in layer.params.items()
+                if self._first[id(layer.params)] == name  # the others' gradients are added to it
             }
         try:
             yield
