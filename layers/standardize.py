@@ -23,7 +23,7 @@ class Standardize(Layer):
 
     def __init__(self, mean: Array, std: Array, *, dtype: npt.DTypeLike = np.float32) -> None:
         super().__init__()
-        mean, std = np.asarray(mean, dtype), np.asarray(std, dtype)
+        mean, std = np.array(mean, dtype), np.array(std, dtype)  # copies
         if mean.ndim != 1 or mean.shape != std.shape:
             raise ValueError(
                 f"Standardize: mean {mean.shape} and std {std.shape}, expected both (D,)"
