@@ -13,11 +13,15 @@ from gradcheck.upstream import signed
 Found = dict[str, Array]
 
 
-def exact_findings(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
+def exact_findings(
+    subject: Subject, dout: Array, base: Found, values_right: bool
+) -> Iterator[Finding]:
     """Every exact law that is broken; `base` holds the gradients for `dout`, of a fresh forward."""
     if subject.kind == "layer":
         yield from _upstream(subject, dout, base)
     yield from _again(subject, dout, base)
+    if values_right and subject.snapshot.random():
+        yield from _two_masks(subject, dout)
     yield from _history(subject, dout, base)
 
 
@@ -88,6 +92,12 @@ def _upstream(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
                 )
             else:
                 order = ["upstream-nonlinear", "upstream-partial"]
+            leaf = next(leaf for leaf in subject.leaves if leaf.about == about)
+            value = np.array(subject.value(leaf), np.float64)
+            if not leaf.is_input and _of_parameter(z, value):
+                bias = ["bias-penalized"] if value.ndim < 2 else []
+                order = [*bias, "penalty-extra", *order]
+                finding.message = "it holds a multiple of the parameter, even where dout is 0"
             finding.cause, finding.causes = order[0], order
             index = np.unravel_index(int(np.argmax(np.abs(z))), z.shape)
             finding.index = tuple(int(i) for i in index)
@@ -102,10 +112,13 @@ def _upstream(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
             if not close(got[about], wanted, 1e4, (abs(a) + abs(b)) * scale):
                 gap = np.abs(got[about] - wanted)
                 index = np.unravel_index(int(np.nanargmax(gap)), gap.shape)
+                lost = _narrow(g) and peak(gap) < 1e-2 * (abs(a) + abs(b)) * scale
                 yield Finding(
                     about,
-                    "upstream-nonlinear",
-                    f"backward({text}) is not what linearity in dout demands",
+                    "precision-lost" if lost else "upstream-nonlinear",
+                    "it is computed or returned in a type narrower than the layer's"
+                    if lost
+                    else f"backward({text}) is not what linearity in dout demands",
                     index=tuple(int(i) for i in index),
                     expected=float(wanted[index]),
                     got=float(got[about][index]),
@@ -122,6 +135,24 @@ def _upstream(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
                         "upstream-nonlinear",
                         "backward(−d) is not −backward(d) when all of d has one sign",
                     )
+
+
+def _narrow(g: Array) -> bool:
+    """Whether every number fits float32 exactly, and not all are whole: they came from there."""
+    with np.errstate(all="ignore"):
+        fits = np.array_equal(g, g.astype(np.float32).astype(np.float64))
+    return fits and not np.array_equal(g, np.round(g))
+
+
+def _of_parameter(z: Array, value: Array) -> bool:
+    """Whether a gradient at dout = 0 is a multiple of its parameter, or of the parameter's sign."""
+    if z.shape != value.shape or peak(value) == 0 or value.size < 2:
+        return False
+    for unit in (value, np.sign(value)):
+        c = float(np.vdot(z, unit) / np.vdot(unit, unit))
+        if close(z, c * unit, 1e6):
+            return True
+    return False
 
 
 def _again(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
@@ -179,8 +210,6 @@ def _again(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
 
 def _history(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
     """What other calls and other instances did before must not matter."""
-    if subject.snapshot.random():
-        yield from _two_masks(subject, dout)
     others = [_shifted(x) for x in subject.xs]
     results: list[tuple[str, str, Found]] = []
     try:
@@ -217,7 +246,7 @@ def _history(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
     seen = set()
     for cause, text, found in results:
         for about, g in base.items():
-            if about in found and about not in seen and not _statistics_moved(subject):
+            if about in found and about not in seen:
                 if not close(found[about], g, 1e5):
                     seen.add(about)
                     yield Finding(about, cause, f"the gradient depends on history: {text}")
@@ -229,14 +258,10 @@ def _two_masks(subject: Subject, dout: Array) -> Iterator[Finding]:
 
     try:
         subject.forward()
-        subject.forward(restore=False)
-        state = [(g, g.bit_generator.state) for g in subject.generators()]
-        # Where the second draw starts, both forward and backward are judged by differences.
-        subject.forward()
+        # Where the second draw starts; its gradient is judged by differences from there.
         starts = [(g, g.bit_generator.state) for g in subject.generators()]
         subject.forward(restore=False)
         got = subject.backward(dout)
-        del state
     except Exception:
         return
     twin = subject.moved()
@@ -266,10 +291,6 @@ def _two_masks(subject: Subject, dout: Array) -> Iterator[Finding]:
                 "after a second forward with new randomness the gradient is not that forward's",
                 causes=["stale-cache", "randomness-redrawn"],
             )
-
-
-def _statistics_moved(subject: Subject) -> bool:
-    return False
 
 
 def _now(subject: Subject, dout: Array) -> Found:

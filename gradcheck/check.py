@@ -182,7 +182,7 @@ class Check:
             return
         base = self._base(wide)
         if base is not None:
-            report.findings += self._laws(wide, base)
+            self._laws(wide, base)
         if not self._serious():
             self._elsewhere(wide)
 
@@ -199,16 +199,16 @@ class Check:
         known = {leaf.about: wide.value(leaf).shape for leaf in wide.leaves}
         return {a: g for a, g in found.items() if a in known and g.shape == known[a]}
 
-    def _laws(self, wide: Subject, base: dict[str, Array]) -> list[Finding]:
-        """The exact laws; a law's finding stands before a finding about the same gradient's values."""
-        found = [f for f in exact_findings(wide, self.dout, base)]
+    def _laws(self, wide: Subject, base: dict[str, Array]) -> None:
+        """The exact laws; a law's finding takes the place of one about the same gradient's values."""
+        right = not any(f.expected is not None for f in self.report.findings)
+        found = list(exact_findings(wide, self.dout, base, right))
         told = {f.about for f in found}
         self.report.findings = [
             f
             for f in self.report.findings
             if not (f.about in told and f.expected is not None and f.about != "contract")
-        ]
-        return found
+        ] + found
 
     # -- float32 -----------------------------------------------------------------------
 

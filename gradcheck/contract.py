@@ -1,5 +1,6 @@
 """One forward and one backward, looked at from outside: what they return and what they touch."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -133,7 +134,7 @@ def _form(subject: Subject, about: str, g: Array, value: Array, dout: Array) -> 
         if axes is not None:
             extra.causes = ["not-summed", "shape"]
             extra.cause = "not-summed"
-            extra.message += f": the gradient is not summed over the broadcast axis {axes}"
+            extra.message += f": it is not summed over axis {', '.join(map(str, axes))}"
         return extra
     if g.dtype.kind != "f":
         return Finding(about, "dtype", f"the gradient has dtype {g.dtype}, expected {value.dtype}")
@@ -142,14 +143,16 @@ def _form(subject: Subject, about: str, g: Array, value: Array, dout: Array) -> 
     return None
 
 
-def _summed_to(g: Array, shape: tuple[int, ...]) -> int | None:
-    """The axis which, summed over, gives this shape; None if no one axis does."""
-    for axis in range(g.ndim):
-        rest = g.shape[:axis] + g.shape[axis + 1 :]
-        kept = g.shape[:axis] + (1,) + g.shape[axis + 1 :]
-        if shape in (rest, kept):
-            return axis
-    return 0 if g.ndim > len(shape) and g.shape[g.ndim - len(shape) :] == shape else None
+def _summed_to(g: Array, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The axes, longer than 1, which summed over give this shape; None if none do."""
+    long = [axis for axis in range(g.ndim) if g.shape[axis] > 1]
+    for count in range(1, len(long) + 1):
+        for axes in itertools.combinations(long, count):
+            rest = tuple(n for axis, n in enumerate(g.shape) if axis not in axes)
+            kept = tuple(1 if axis in axes else n for axis, n in enumerate(g.shape))
+            if shape in (rest, kept):
+                return axes
+    return None
 
 
 def _aliases(

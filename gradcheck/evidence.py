@@ -84,6 +84,14 @@ class Trial:
         return self._expected[about]
 
 
+def batch_length(xs: tuple[Any, ...]) -> int | None:
+    """The number of samples: the length of the first axis of the input with the most axes."""
+    arrays = [x for x in xs if isinstance(x, np.ndarray) and x.ndim]
+    if not arrays:
+        return None
+    return int(max(arrays, key=lambda x: x.ndim).shape[0])
+
+
 class TooLargeError(Exception):
     """Too many entries to know the truth of each."""
 
@@ -119,28 +127,36 @@ class Evidence:
 
     def batch(self, n: int) -> Trial | None:
         """The same layer with n samples (the given ones repeated, scaled a little)."""
-        key = ("batch", n)
-        if key not in self._cache:
-            self._cache[key] = self._batch(n)
-        return self._cache[key]
+        if ("batch", n) not in self._cache:
+            self._cache["batch", n] = self._resized(n, jitter=True)
+        return self._cache["batch", n]
 
-    def _batch(self, n: int) -> Trial | None:
+    def tiled(self, times: int) -> Trial | None:
+        """The same samples and the same dout, so many times over: no statistic changes."""
+        if ("tiled", times) not in self._cache:
+            old = batch_length(self.subject.xs)
+            self._cache["tiled", times] = (
+                None if old is None else self._resized(old * times, jitter=False)
+            )
+        return self._cache["tiled", times]
+
+    def _resized(self, n: int, jitter: bool) -> Trial | None:
         rng = np.random.default_rng(n)
-        xs = []
-        lengths = {x.shape[0] for x in self.subject.xs if isinstance(x, np.ndarray) and x.ndim}
-        if len(lengths) != 1:
+        old = batch_length(self.subject.xs)
+        if old is None:
             return None
-        old = lengths.pop()
+        take = np.arange(n) % old
+        xs = []
         for x in self.subject.xs:
-            if not (isinstance(x, np.ndarray) and x.ndim):
-                xs.append(x)
-                continue
-            take = np.arange(n) % old
-            part = x[take]
-            if part.dtype.kind == "f":
-                part = part * rng.uniform(0.6, 1.4, part.shape)
-            xs.append(part)
-        return self.at(tuple(xs))
+            if isinstance(x, np.ndarray) and x.ndim and x.shape[0] == old:
+                x = x[take]
+                if jitter and x.dtype.kind == "f":
+                    x = x * rng.uniform(0.6, 1.4, x.shape)
+            xs.append(x)
+        dout = self.main.dout
+        if jitter or not dout.ndim or dout.shape[0] != old:
+            return self.at(tuple(xs))
+        return self.at(tuple(xs), dout=dout[take])
 
     def at(
         self,

@@ -10,26 +10,31 @@ from gradcheck.evidence import Evidence
 RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     scale.precision,
     scale.rule,
+    path.zeros,
     path.label,
     pointwise.missing,
     pointwise.rule,
     penalty.rule,
+    scatter.rule,
     reduction.rule,
     orientation.rule,
     path.parameter,
     path.diagonal,
-    scatter.rule,
-    path.operand,
+    path.whole_route,
+    path.epsilon,
+    path.degrees,
+    path.features,
     path.statistics,
-    path.statistics_size,
-    path.residual,
+    path.through_statistics,
+    path.operand,
+    path.turned_operand,
 )
 
 
 def diagnose(evidence: Evidence) -> list[str]:
     """The causes that the evidence fits, the best first; `unexplained` if it fits none."""
-    causes: list[str] = []
-    for rule in RULES:
+    causes: list[str] = list(scale.tiny(evidence))
+    for rule in () if causes else RULES:
         try:
             with np.errstate(all="ignore"):
                 found = list(rule(evidence))

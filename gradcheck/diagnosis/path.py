@@ -1,13 +1,14 @@
 """A term of the chain rule is absent, extra, or read from the wrong tensor."""
 
-import itertools
+import copy
 from collections.abc import Iterator
 
 import numpy as np
 
 from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import multiple, same, wrong_entries
-from gradcheck.evidence import Evidence
+from gradcheck.evidence import Evidence, Trial, batch_length
+from gradcheck.subject import Subject
 
 
 def label(e: Evidence) -> Iterator[str]:
@@ -54,16 +55,71 @@ def _fits(value: Array, shape: tuple[int, ...]) -> bool:
 
 
 def operand(e: Evidence) -> Iterator[str]:
-    """got is the product of dout with a tensor that does not belong there."""
-    dout, got = e.main.dout, e.got
+    """got is a product of dout with a tensor that is not the one of the truth, or is turned."""
+    dout, got, expected = e.main.dout, e.got, e.expected
     tensors = [np.asarray(x, float) for x in e.main.xs if _numeric(x)]
     tensors += [e.main.y, *e.main.params.values()]
-    for tensor in tensors:
+    used: int | None = None
+    true: int | None = None
+    for k, tensor in enumerate(tensors):
         for candidate in _products(dout, tensor, got.shape):
-            c = multiple(got, candidate)
-            if c is not None and peak(candidate) > 0:
-                yield "wrong-operand"
-                return
+            if peak(candidate) == 0:
+                continue
+            if used is None and multiple(got, candidate) is not None:
+                used = k
+            if true is None and multiple(expected, candidate) is not None:
+                true = k
+    if used is None:
+        return
+    if true is not None and tensors[true] is tensors[used] and dout.ndim >= 2:
+        yield "transposed"
+    elif true is None and e.is_input and _factor_of(expected, tensors[used], dout):
+        yield "derivative-missing"
+    yield "wrong-operand"
+
+
+def _factor_of(expected: Array, tensor: Array, dout: Array) -> bool:
+    """Whether the truth is something times this tensor: what it is times lacks a derivative."""
+    if tensor.ndim == 2 and expected.ndim == 2:
+        for t in (tensor, tensor.T):
+            if t.shape[1] == expected.shape[1] and same(expected @ np.linalg.pinv(t) @ t, expected):
+                return t.shape[0] == dout.shape[-1]
+        return False
+    return tensor.shape != dout.shape
+
+
+def turned_operand(e: Evidence) -> Iterator[str]:
+    """Right but for one factor of the last product, which is transposed."""
+    got, expected = e.got, e.expected
+    if got.ndim < 2:
+        return
+    tensors = [np.asarray(x, float) for x in e.main.xs if _numeric(x)]
+    tensors += list(e.main.params.values())
+    for tensor in tensors:
+        if tensor.ndim < 2 or tensor.ndim > got.ndim:
+            continue
+        for t in (tensor, np.swapaxes(tensor, -1, -2)):
+            turned = np.swapaxes(t, -1, -2)
+            if t.shape[-1] == expected.shape[-1]:
+                rest = expected @ np.linalg.pinv(t)
+                if same(rest @ t, expected):
+                    square = rest.shape[-1] == rest.shape[-2]
+                    if square and same(np.swapaxes(rest, -1, -2) @ t, got):
+                        yield "transposed"
+                        return
+                    if t.shape[-1] == t.shape[-2] and same(rest @ turned, got):
+                        yield "transposed"
+                        return
+            if t.shape[-2] == expected.shape[-2]:
+                rest = np.linalg.pinv(t) @ expected
+                if same(t @ rest, expected):
+                    square = rest.shape[-1] == rest.shape[-2]
+                    if square and same(t @ np.swapaxes(rest, -1, -2), got):
+                        yield "transposed"
+                        return
+                    if t.shape[-1] == t.shape[-2] and same(turned @ rest, got):
+                        yield "transposed"
+                        return
 
 
 def _numeric(x: object) -> bool:
@@ -134,57 +190,107 @@ def _vanishing(g: Array) -> set[int]:
     }
 
 
-def statistics_size(e: Evidence) -> Iterator[str]:
-    """The error shrinks as N grows (N−1 for N), or as the inputs grow (eps)."""
-    errors = []
-    lengths = {x.shape[0] for x in e.main.xs if isinstance(x, np.ndarray) and x.ndim}
-    if len(lengths) == 1:
-        n = lengths.pop()
-        for k in (1, 4, 16):
-            trial = e.batch(n * k) if k > 1 else e.main
-            if trial is None or trial.value(e.about).size > 400:
-                break
-            errors.append(_error(trial.got[e.about], trial.expected(e.about)))
-    if len(errors) >= 2 and _shrinks(errors, 4.0, 0.5):
+def degrees(e: Evidence) -> Iterator[str]:
+    """With the same samples many times over the error falls as 1/N: N−1 stands for N."""
+    old = batch_length(e.main.xs)
+    for times in (4, 3, 2):
+        trial = e.tiled(times)
+        if trial is None or old is None or old < 2:
+            continue
+        before = _error(e.got, e.expected)
+        after = _error(trial.got[e.about], trial.expected(e.about))
+        for expected in (1 / times, (old - 1) / (old * times - 1)):
+            if after > 0 and abs(after / before / expected - 1) < 0.02:
+                yield "degrees-of-freedom"
+                return
+        return
+
+
+def features(e: Evidence) -> Iterator[str]:
+    """The same along the last axis: the statistics of a sample, not of the batch."""
+    if not e.is_input or e.got.ndim < 2 or e.got.shape != e.main.dout.shape:
+        return
+    n = e.got.shape[-1]
+    if any(value.ndim and value.shape[-1] == n for value in e.main.params.values()):
+        return
+    xs = tuple(np.concatenate([x] * 3, axis=-1) if _numeric(x) else x for x in e.main.xs)
+    trial = e.at(xs, dout=np.concatenate([e.main.dout] * 3, axis=-1))
+    if trial is None:
+        return
+    ratio = _error(trial.got[e.about], trial.expected(e.about)) / _error(e.got, e.expected)
+    if abs(ratio * 3 - 1) < 0.02 or abs(ratio * (3 * n - 1) / (n - 1) - 1) < 0.02:
         yield "degrees-of-freedom"
-    growing = []
-    for factor in (1.0, 8.0, 64.0):
+
+
+def epsilon(e: Evidence) -> Iterator[str]:
+    """The error falls with the eps that the layer holds, or as the inputs outgrow it."""
+    before = _error(e.got, e.expected)
+    small = {
+        name: value
+        for name, value in vars(e.subject.layer).items()
+        if isinstance(value, float) and 0 < value <= 0.1
+    }
+    for name, value in small.items():
+        twin = copy.deepcopy(e.subject.layer)
+        setattr(twin, name, value * 1e-3)
+        try:
+            trial = Trial(Subject(twin, e.main.xs, e.subject.kind), e.main.dout)
+            after = _error(trial.got[e.about], trial.expected(e.about))
+        except Exception:
+            continue
+        if after < 0.02 * before + 1e-9:
+            yield "epsilon"
+            return
+    errors = [before]
+    for factor in (8.0, 64.0):
         xs = tuple(x * factor if _numeric(x) else x for x in e.main.xs)
-        trial = e.at(xs, dout=e.main.dout)
-        if trial is None:
-            break
-        growing.append(_error(trial.got[e.about], trial.expected(e.about)))
-    if len(growing) == 3 and growing[1] < 0.1 * growing[0] and growing[2] < 0.1 * growing[1] + 1e-9:
-        yield "epsilon"
+        trial_there = e.at(xs, dout=e.main.dout)
+        if trial_there is None:
+            return
+        errors.append(_error(trial_there.got[e.about], trial_there.expected(e.about)))
+    if errors[1] <= 0:
+        return
+    first, second = errors[1] / errors[0], errors[2] / errors[1]
+    for power in (1 / 8, 1 / 64):
+        if abs(first / power - 1) < 0.5 and abs(second / power - 1) < 0.5:
+            yield "epsilon"
+            return
 
 
 def _error(got: Array, expected: Array) -> float:
     return peak(got - expected) / max(peak(expected), 1e-300)
 
 
-def _shrinks(errors: list[float], by: float, tolerance: float) -> bool:
-    return all(b > 0 and abs(a / b / by - 1) < tolerance for a, b in itertools.pairwise(errors))
-
-
-def residual(e: Evidence) -> Iterator[str]:
-    """What is missing has the form of a route: through a mean, a variance, a skip, one operand."""
-    r = e.expected - e.got
-    got = e.got
+def whole_route(e: Evidence) -> Iterator[str]:
+    """Nothing comes back at all, or all but what runs straight through."""
+    r, got = e.expected - e.got, e.got
     if peak(got) <= 1e-12 * peak(e.expected):
         yield "path-missing"
-        return
-    if e.is_input and r.shape == e.main.dout.shape and multiple(r, e.main.dout) is not None:
+    elif e.is_input and r.shape == e.main.dout.shape and multiple(r, e.main.dout) is not None:
         yield "path-missing"
+
+
+def through_statistics(e: Evidence) -> Iterator[str]:
+    """What is missing is, along one axis, a constant, a multiple of x or of y, or their sum."""
+    r = e.expected - e.got
+    if not e.is_input or r.ndim < 1:
         return
-    if e.is_input and r.ndim >= 1:
-        value = e.value
+    tensors = [e.value] + ([e.main.y] if e.main.y.shape == r.shape else [])
+    for tensor in tensors:
         for axis in range(r.ndim):
-            if r.shape[axis] > 3 and _spanned(r, value, axis):
+            if r.shape[axis] > 3 and _spanned(r, tensor, axis):
                 yield "path-missing"
                 return
-    missing = wrong_entries(got, e.expected)
-    if missing.any() and not missing.all() and peak(got[missing]) <= 1e-12 * peak(e.expected):
-        yield "path-missing"
+
+
+def zeros(e: Evidence) -> Iterator[str]:
+    """Wrong exactly where the input is 0: the mask was read from values."""
+    if not e.is_input:
+        return
+    wrong = wrong_entries(e.got, e.expected)
+    value = e.value
+    if wrong.any() and not wrong.all() and peak(value[wrong]) == 0:
+        yield "mask-from-values"
 
 
 def _spanned(r: Array, value: Array, axis: int) -> bool:
