@@ -126,7 +126,7 @@ class Container(Layer):
         """A copy has parameters of its own, in no vector yet."""
         return {**super().__getstate__(), "_vector": None}
 
-    def summary(self, input_shape: tuple[Any, ...], batch_size: int = 1) -> str:
+    def summary(self, input_shape: tuple[Any, ...], batch_size: int = 64) -> str:
         """A table: layer, output shape, parameters, forward and backward rule, bytes cached."""
         return summary(self, input_shape, batch_size)
 
