@@ -54,16 +54,59 @@ def _fits(value: Array, shape: tuple[int, ...]) -> bool:
 
 
 def operand(e: Evidence) -> Iterator[str]:
-    """got is the product of dout with a tensor that does not belong there."""
-    dout, got = e.main.dout, e.got
+    """got is a product of dout with a tensor that is not the one of the truth, or is turned."""
+    dout, got, expected = e.main.dout, e.got, e.expected
     tensors = [np.asarray(x, float) for x in e.main.xs if _numeric(x)]
     tensors += [e.main.y, *e.main.params.values()]
-    for tensor in tensors:
+    used: int | None = None
+    true: int | None = None
+    for k, tensor in enumerate(tensors):
         for candidate in _products(dout, tensor, got.shape):
-            c = multiple(got, candidate)
-            if c is not None and peak(candidate) > 0:
-                yield "wrong-operand"
-                return
+            if peak(candidate) == 0:
+                continue
+            if used is None and multiple(got, candidate) is not None:
+                used = k
+            if true is None and multiple(expected, candidate) is not None:
+                true = k
+    if used is None:
+        return
+    if true is not None and tensors[true] is tensors[used] and dout.ndim >= 2:
+        yield "transposed"
+    yield "wrong-operand"
+
+
+def turned_operand(e: Evidence) -> Iterator[str]:
+    """Right but for one factor of the last product, which is transposed."""
+    got, expected = e.got, e.expected
+    if got.ndim < 2:
+        return
+    tensors = [np.asarray(x, float) for x in e.main.xs if _numeric(x)]
+    tensors += list(e.main.params.values())
+    for tensor in tensors:
+        if tensor.ndim < 2 or tensor.ndim > got.ndim:
+            continue
+        for t in (tensor, np.swapaxes(tensor, -1, -2)):
+            turned = np.swapaxes(t, -1, -2)
+            if t.shape[-1] == expected.shape[-1]:
+                rest = expected @ np.linalg.pinv(t)
+                if same(rest @ t, expected):
+                    square = rest.shape[-1] == rest.shape[-2]
+                    if square and same(np.swapaxes(rest, -1, -2) @ t, got):
+                        yield "transposed"
+                        return
+                    if t.shape[-1] == t.shape[-2] and same(rest @ turned, got):
+                        yield "transposed"
+                        return
+            if t.shape[-2] == expected.shape[-2]:
+                rest = np.linalg.pinv(t) @ expected
+                if same(t @ rest, expected):
+                    square = rest.shape[-1] == rest.shape[-2]
+                    if square and same(t @ np.swapaxes(rest, -1, -2), got):
+                        yield "transposed"
+                        return
+                    if t.shape[-1] == t.shape[-2] and same(turned @ rest, got):
+                        yield "transposed"
+                        return
 
 
 def _numeric(x: object) -> bool:

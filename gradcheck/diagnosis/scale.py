@@ -7,7 +7,10 @@ import numpy as np
 
 from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import multiple, same
-from gradcheck.evidence import Evidence, Trial
+from gradcheck.evidence import Evidence, Trial, batch_length
+
+
+SMALL = 3e-6
 
 
 def rule(e: Evidence) -> Iterator[str]:
@@ -64,8 +67,7 @@ def rule(e: Evidence) -> Iterator[str]:
 
 
 def _batch_length(trial: Trial) -> int | None:
-    lengths = {x.shape[0] for x in trial.xs if isinstance(x, np.ndarray) and x.ndim}
-    return lengths.pop() if len(lengths) == 1 else None
+    return batch_length(trial.xs)
 
 
 def _ratios(e: Evidence, batch: int | None) -> list[tuple[int, float]]:
@@ -132,6 +134,22 @@ def _follows(e: Evidence, r: float) -> bool:
     return other is not None and abs(other - r) > 1e-4 * abs(r)
 
 
+def tiny(e: Evidence) -> Iterator[str]:
+    """An error too small for the shape of the numbers to tell anything but these."""
+    residual = e.got - e.expected
+    top = max(peak(e.expected), 1e-300)
+    if peak(residual) > SMALL * top:
+        return
+    c = float(np.vdot(residual, e.expected) / max(np.vdot(e.expected, e.expected), 1e-300))
+    if peak(residual - c * e.expected) < 0.05 * peak(residual):
+        yield "constant-scale"
+    elif residual.size > 1 and np.ptp(residual) < 0.05 * peak(residual):
+        yield "constant-leak"
+    else:
+        yield from precision(e)
+        yield "unexplained"
+
+
 def precision(e: Evidence) -> Iterator[str]:
     """Off by what a narrower type rounds, and by nothing else."""
     gap = np.abs(e.got - e.expected)
@@ -143,14 +161,10 @@ def precision(e: Evidence) -> Iterator[str]:
         if narrow and peak(gap) <= 8 * eps * top and not _whole(e.got):
             yield "precision-lost"
             return
-    relative = peak(gap) / top
     signs = np.sign((e.got - e.expected)[gap > 0.01 * peak(gap)])
     mixed = signs.size > 2 and abs(signs.mean()) < 0.95
-    if 1e-10 < relative < 2e-6 and mixed:
+    if mixed and (peak(gap) / top < 2e-6 or (peak(gap) / top < 5e-3 and _shrinks_like_half(e))):
         yield "precision-lost"
-    elif relative < 5e-3 and mixed and multiple(e.got, e.expected) is None:
-        if _shrinks_like_half(e):
-            yield "precision-lost"
 
 
 def _whole(a: Array) -> bool:
