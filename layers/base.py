@@ -51,6 +51,7 @@ class Layer:
     training: bool = True
     forward_rule: str = ""
     backward_rule: str = ""
+    symbol: str = ""  # what stands in its circle in a picture; "" for a box with its name
 
     # The names of the parameters that a penalty applies to: the weights, not the biases.
     # None: those with two axes or more.
