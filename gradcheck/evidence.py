@@ -184,3 +184,9 @@ class Evidence:
             return trial
         except Exception:
             return None
+
+
+def batch_length(xs: tuple[Any, ...]) -> int | None:
+    """The length of the first axis, if all inputs with an axis share it."""
+    lengths = {x.shape[0] for x in xs if isinstance(x, np.ndarray) and x.ndim}
+    return lengths.pop() if len(lengths) == 1 else None

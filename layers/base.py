@@ -51,9 +51,11 @@ class Layer:
     training: bool = True
     forward_rule: str = ""
     backward_rule: str = ""
+    symbol: str = ""  # what stands in its circle in a picture; "" for a box with its name
 
     # The names of the parameters that a penalty applies to: the weights, not the biases.
-    weights: tuple[str, ...] = ()
+    # None: those with two axes or more.
+    weights: tuple[str, ...] | None = None
 
     # None by hand: results are fresh arrays. A dictionary while a Solver drives the layer:
     # results are written into the arrays it holds. See layers/vector.py.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from layers.base import Array, Layer
@@ -19,6 +20,14 @@ class Step(NamedTuple):
     layer: Any
     inputs: tuple[str, ...]
     y: Any
+
+
+class Wiring(NamedTuple):
+    """How a container's children are joined: nodes are (child, wires read, wires written)."""
+
+    inputs: tuple[str, ...]
+    nodes: Sequence[tuple[str, tuple[str, ...], tuple[str, ...]]]
+    outputs: tuple[str, ...]
 
 
 class Container(Layer):
@@ -126,9 +135,37 @@ class Container(Layer):
         """A copy has parameters of its own, in no vector yet."""
         return {**super().__getstate__(), "_vector": None}
 
-    def summary(self, input_shape: tuple[Any, ...], batch_size: int = 1) -> str:
+    def summary(self, input_shape: tuple[Any, ...], batch_size: int = 64) -> str:
         """A table: layer, output shape, parameters, forward and backward rule, bytes cached."""
         return summary(self, input_shape, batch_size)
+
+    # -- to look at --------------------------------------------------------------------
+
+    def wiring(self) -> Wiring:
+        """How the children are joined."""
+        raise NotImplementedError
+
+    def draw(self, path: Path | str, input_shape: tuple[Any, ...] | None = None) -> None:
+        """Write a picture (.png, .svg, .pdf): values green above the wires, gradients red below.
+
+        They are those of a graph's last pass; with the shape of one sample, `input_shape`, the
+        shapes on the wires instead.
+        """
+        from layers.drawing import diagram, draw
+
+        draw(diagram(self, input_shape), path)
+
+    def to_dot(self, input_shape: tuple[Any, ...] | None = None) -> str:
+        """The same picture as text for Graphviz."""
+        from layers.drawing import diagram, to_dot
+
+        return to_dot(diagram(self, input_shape))
+
+    def to_mermaid(self, input_shape: tuple[Any, ...] | None = None) -> str:
+        """The same picture as text for Mermaid, which Markdown pages show."""
+        from layers.drawing import diagram, to_mermaid
+
+        return to_mermaid(diagram(self, input_shape))
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={child!r}" for name, child in self.children.items())

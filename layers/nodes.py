@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy.typing as npt
 
 from layers.base import Layer
-from layers.container import Container
+from layers.container import Container, Wiring
 from layers.foreign import astype
 from layers.nearest import nearest
 from layers.sharing import twin
@@ -183,6 +183,10 @@ class Nodes(Container):
                 )
         self._planned = outputs, again
         return self._planned
+
+    def wiring(self) -> Wiring:
+        nodes = [(node.name, node.inputs, node.outputs) for node in self._nodes.values()]
+        return Wiring(tuple(self._inputs), nodes, self._plan()[0])
 
     @property
     def n_outputs(self) -> int:

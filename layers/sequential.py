@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layers.base import Array, Gradients, Layer
-from layers.container import Container, Step
+from layers.container import Container, Step, Wiring
 from layers.foreign import astype, checked_backward, checked_forward, naming
 
 
@@ -72,6 +72,12 @@ class Sequential(Container):
         for name in self.children:
             x = yield from self._steps_of(name, (x,))
         return x
+
+    def wiring(self) -> Wiring:
+        names = list(self.children)
+        reads = zip(names, ["x", *names], strict=False)
+        nodes = [(name, (wire,), (name,)) for name, wire in reads]
+        return Wiring(("x",), nodes, (names[-1],))
 
     def parameter_gradients(self, dout: Array) -> Gradients:
         """The gradients of the parameters alone: stops at the first layer that has any."""

@@ -24,6 +24,7 @@ class Sigmoid(Layer):
 
     forward_rule = "y = 1 / (1 + e⁻ˣ)"
     backward_rule = "dx = dout · (1 − y) y"
+    symbol = "σ"
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)

@@ -12,7 +12,7 @@ from layers.foreign import astype, parameters
 HEADER = ("layer", "output shape", "parameters", "forward", "backward", "bytes cached")
 
 
-def summary(net: Any, input_shape: tuple[Any, ...], batch_size: int = 1) -> str:
+def summary(net: Any, input_shape: tuple[Any, ...], batch_size: int = 64) -> str:
     """A table with a row per layer, made by running a batch of zeros through a copy.
 
     input_shape: the shape of one sample, without the batch axis; of each input if several.

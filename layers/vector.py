@@ -97,7 +97,8 @@ class ParameterVector:
             layer._buffers = {
                 (f"d{key}", value.shape): self.grad_views[f"{name}.{key}"]
                 for key, value in layer.params.items()
-                if self._first[id(layer.params)] == name  # the others' gradients are added to it
+                # of layers that share parameters the first; the others' gradients are added to it
+                if self._first.get(id(layer.params), name) == name
             }
         try:
             yield

@@ -7,7 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from layers import gates
+from layers.gates import (
+    Add,
+    Divide,
+    Exp,
+    Log,
+    MatMul,
+    Max,
+    Mean,
+    Multiply,
+    Power,
+    Reciprocal,
+    Reshape,
+    Scale,
+    Shift,
+    SquaredNorm,
+    Subtract,
+    Sum,
+    Transpose,
+)
 from layers.relu import ReLU
 from layers.sigmoid import Sigmoid
 from layers.tanh import Tanh
@@ -37,36 +55,36 @@ class Wire:
 
     def __add__(self, other: Wire | Number) -> Wire:
         if isinstance(other, Wire):
-            return self._gate(gates.Add(), other)
-        return self._gate(gates.Shift(other)) if _is_number(other) else NotImplemented
+            return self._gate(Add(), other)
+        return self._gate(Shift(other)) if _is_number(other) else NotImplemented
 
     def __radd__(self, other: Number) -> Wire:
         return self + other
 
     def __sub__(self, other: Wire | Number) -> Wire:
         if isinstance(other, Wire):
-            return self._gate(gates.Subtract(), other)
-        return self._gate(gates.Shift(-other)) if _is_number(other) else NotImplemented
+            return self._gate(Subtract(), other)
+        return self._gate(Shift(-other)) if _is_number(other) else NotImplemented
 
     def __rsub__(self, other: Number) -> Wire:
         return -self + other if _is_number(other) else NotImplemented
 
     def __mul__(self, other: Wire | Number) -> Wire:
         if isinstance(other, Wire):
-            return self._gate(gates.Multiply(), other)
-        return self._gate(gates.Scale(other)) if _is_number(other) else NotImplemented
+            return self._gate(Multiply(), other)
+        return self._gate(Scale(other)) if _is_number(other) else NotImplemented
 
     def __rmul__(self, other: Number) -> Wire:
         return self * other
 
     def __truediv__(self, other: Wire | Number) -> Wire:
         if isinstance(other, Wire):
-            return self._gate(gates.Divide(), other)
+            return self._gate(Divide(), other)
         if not _is_number(other):
             return NotImplemented
         if other == 0:
             raise ZeroDivisionError(f"{self.name} / 0")
-        return self._gate(gates.Scale(1 / other))
+        return self._gate(Scale(1 / other))
 
     def __rtruediv__(self, other: Number) -> Wire:
         if not _is_number(other):
@@ -75,26 +93,26 @@ class Wire:
         return one if other == 1 else one * other
 
     def __pow__(self, p: Number) -> Wire:
-        return self._gate(gates.Power(p)) if _is_number(p) else NotImplemented
+        return self._gate(Power(p)) if _is_number(p) else NotImplemented
 
     def __matmul__(self, other: Wire) -> Wire:
         if not isinstance(other, Wire):
             return NotImplemented
-        return self._gate(gates.MatMul(), other)
+        return self._gate(MatMul(), other)
 
     def __neg__(self) -> Wire:
-        return self._gate(gates.Scale(-1))
+        return self._gate(Scale(-1))
 
     # -- functions ---------------------------------------------------------------------
 
     def exp(self) -> Wire:
-        return self._gate(gates.Exp())
+        return self._gate(Exp())
 
     def log(self) -> Wire:
-        return self._gate(gates.Log())
+        return self._gate(Log())
 
     def reciprocal(self) -> Wire:
-        return self._gate(gates.Reciprocal())
+        return self._gate(Reciprocal())
 
     def sigmoid(self) -> Wire:
         return self._gate(Sigmoid())
@@ -106,22 +124,22 @@ class Wire:
         return self._gate(ReLU())
 
     def maximum(self, *others: Wire) -> Wire:
-        return self._gate(gates.Max(), *others)
+        return self._gate(Max(), *others)
 
     def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Wire:
-        return self._gate(gates.Sum(axis, keepdims=keepdims))
+        return self._gate(Sum(axis, keepdims=keepdims))
 
     def mean(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Wire:
-        return self._gate(gates.Mean(axis, keepdims=keepdims))
+        return self._gate(Mean(axis, keepdims=keepdims))
 
     def squared_norm(self) -> Wire:
-        return self._gate(gates.SquaredNorm())
+        return self._gate(SquaredNorm())
 
     def reshape(self, shape: Sequence[int]) -> Wire:
-        return self._gate(gates.Reshape(shape))
+        return self._gate(Reshape(shape))
 
     def transpose(self, axes: Sequence[int] | None = None) -> Wire:
-        return self._gate(gates.Transpose(axes))
+        return self._gate(Transpose(axes))
 
     # -- several outputs ---------------------------------------------------------------
 

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "examples": {*GROUND, "experiment", "solver"},
 }
 GROUND_MAY_USE = {"numpy", "scipy"}
+PICTURES = "layers/drawing"  # draws with matplotlib, imported inside the function that draws
 
 
 def files(room: str) -> list[Path]:
@@ -50,7 +51,17 @@ def test_the_ground_needs_numpy_and_scipy_alone() -> None:
         for path in files(room):
             others = {name.split(".")[0] for name in imported(path)} - {room, "__future__"}
             others -= set(sys.stdlib_module_names)
+            if path.is_relative_to(ROOT / PICTURES):
+                others.discard("matplotlib")
             assert others <= GROUND_MAY_USE, f"{path.relative_to(ROOT)} imports {others}"
+
+
+def test_matplotlib_is_not_imported_until_something_is_drawn() -> None:
+    import subprocess
+    import sys
+
+    code = "import layers, layers.drawing, sys; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_there_is_no_circle_of_imports() -> None:

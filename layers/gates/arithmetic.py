@@ -22,6 +22,7 @@ class Add(Gate):
 
     forward_rule = "z = x + y"
     backward_rule = "dx = dout, dy = dout"
+    symbol = "+"
 
     def forward(self, *xs: Array) -> Array:
         xs = tuple(self.floats(xs))
@@ -52,6 +53,7 @@ class Subtract(Gate):
 
     forward_rule = "z = x − y"
     backward_rule = "dx = dout, dy = −dout"
+    symbol = "−"
 
     def forward(self, x: Array, y: Array) -> Array:  # type: ignore[override]
         x, y = self.floats((x, y))
@@ -77,6 +79,7 @@ class Multiply(Gate):
 
     forward_rule = "z = x · y"
     backward_rule = "dx = dout · y, dy = dout · x"
+    symbol = "×"
 
     def forward(self, x: Array, y: Array) -> Array:  # type: ignore[override]
         x, y = self.floats((x, y))
@@ -102,6 +105,7 @@ class Divide(Gate):
 
     forward_rule = "z = x / y"
     backward_rule = "dx = dout / y, dy = −dout · z / y"
+    symbol = "÷"
 
     def forward(self, x: Array, y: Array) -> Array:  # type: ignore[override]
         x, y = self.floats((x, y))
@@ -129,6 +133,7 @@ class Max(Gate):
 
     forward_rule = "z = max(x, y)"
     backward_rule = "dx = dout where x won, dy = dout where y won"
+    symbol = "max"
 
     def forward(self, *xs: Array) -> Array:
         xs = tuple(self.floats(xs))
@@ -171,6 +176,7 @@ class Copy(Gate):
 
     forward_rule = "y₁ = y₂ = x"
     backward_rule = "dx = dout₁ + dout₂"
+    symbol = "copy"
 
     def __init__(self, n: int = 2) -> None:
         super().__init__()
@@ -215,6 +221,10 @@ class Scale(Gate):
         super().__init__()
         (self.a,) = numbers("Scale", a=a)
 
+    @property
+    def symbol(self) -> str:  # type: ignore[override]
+        return f"×{self.a:g}".replace("-", "−")
+
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
         return self.keep(np.multiply(x, self.a, out=self.buffer("y", x.shape, x.dtype)))
@@ -241,6 +251,10 @@ class Shift(Gate):
     def __init__(self, c: float) -> None:
         super().__init__()
         (self.c,) = numbers("Shift", c=c)
+
+    @property
+    def symbol(self) -> str:  # type: ignore[override]
+        return f"{self.c:+g}".replace("-", "−")
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)

@@ -23,6 +23,7 @@ class Concat(Gate):
 
     forward_rule = "y = [x₁, x₂]"
     backward_rule = "dxᵢ = its part of dout"
+    symbol = "concat"
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
@@ -71,6 +72,7 @@ class Reshape(Gate):
 
     forward_rule = "y = x in another shape"
     backward_rule = "dx = dout in the shape of x"
+    symbol = "reshape"
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -107,6 +109,7 @@ class Transpose(Gate):
 
     forward_rule = "y = xᵀ"
     backward_rule = "dx = doutᵀ"
+    symbol = "ᵀ"
 
     def __init__(self, axes: Sequence[int] | None = None) -> None:
         super().__init__()

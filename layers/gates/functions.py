@@ -20,6 +20,7 @@ class Exp(Gate):
 
     forward_rule = "y = eˣ"
     backward_rule = "dx = dout · y"
+    symbol = "exp"
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
@@ -42,6 +43,7 @@ class Log(Gate):
 
     forward_rule = "y = log x"
     backward_rule = "dx = dout / x"
+    symbol = "log"
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
@@ -64,6 +66,7 @@ class Reciprocal(Gate):
 
     forward_rule = "y = 1 / x"
     backward_rule = "dx = −dout / x²"
+    symbol = "1/x"
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
@@ -95,6 +98,10 @@ class Power(Gate):
     def __init__(self, p: float) -> None:
         super().__init__()
         (self.p,) = numbers("Power", p=p)
+
+    @property
+    def symbol(self) -> str:  # type: ignore[override]
+        return f"^{self.p:g}".replace("-", "−")
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)

@@ -24,6 +24,7 @@ class MatMul(Gate):
 
     forward_rule = "y = x w"
     backward_rule = "dx = dout wᵀ, dw = xᵀ dout"
+    symbol = "@"
 
     def forward(self, x: Array, w: Array) -> Array:  # type: ignore[override]
         x, w = self.floats((x, w))
@@ -80,6 +81,7 @@ class Sum(Gate):
 
     forward_rule = "y = Σ x"
     backward_rule = "dx = dout along the axes"
+    symbol = "Σ"
 
     def __init__(self, axis: Axis = None, *, keepdims: bool = False) -> None:
         super().__init__()
@@ -121,6 +123,7 @@ class Mean(Sum):
 
     forward_rule = "y = Σ x / n"
     backward_rule = "dx = dout / n along the axes"
+    symbol = "mean"
 
     def _share(self, before: int, after: int) -> float:
         return after / before if before else 1.0
@@ -138,6 +141,7 @@ class SquaredNorm(Gate):
 
     forward_rule = "y = ‖x‖²"
     backward_rule = "dx = 2x · dout"
+    symbol = "‖·‖²"
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)

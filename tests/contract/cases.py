@@ -12,19 +12,39 @@ import numpy as np
 
 from layers import (
     ELU,
+    Add,
     BatchNorm,
+    Concat,
+    Copy,
+    Divide,
     Dropout,
+    Exp,
     Flatten,
+    Graph,
     LayerNorm,
     LeakyReLU,
     Linear,
+    Log,
+    MatMul,
+    Max,
     Maxout,
+    Mean,
+    Multiply,
+    Power,
+    Reciprocal,
     ReLU,
+    Reshape,
+    Scale,
     Sequential,
+    Shift,
     Sigmoid,
     Softmax,
+    SquaredNorm,
     Standardize,
+    Subtract,
+    Sum,
     Tanh,
+    Transpose,
 )
 from losses import L1, L2, MSE, BinaryCrossEntropy, MulticlassHinge, SoftmaxCrossEntropy
 from optim import (
@@ -41,6 +61,7 @@ from optim import (
 )
 
 Shape = tuple[int, ...]
+Shapes = tuple[Any, ...]  # of one array; of several: a tuple of them
 
 
 def names(cases: Iterable[Any]) -> list[str]:
@@ -55,32 +76,49 @@ class LayerCase:
     """A layer to try.
 
     make(shape, dtype, seed): the layer for inputs of this shape
-    out(shape): the shape of its output
-    shapes: shapes of inputs;  wrong: shapes that a layer made for shapes[0] must refuse
-    least: the smallest batch;  axes: how many axes an input may have
+    out(shape): the shape of its output, of each if several
+    shapes: shapes of its input, of each if several
+    wrong: shapes that a layer made for shapes[0] must refuse
+    least: the smallest batch;  axes: how many axes an input may have, None if only `shapes` fit
+    above_zero: whether it takes only that
     """
 
     name: str
     kind: type
-    make: Callable[[Shape, Any, int], Any]
-    out: Callable[[Shape], Shape]
-    shapes: tuple[Shape, ...]
-    wrong: tuple[Shape, ...] = ()
+    make: Callable[[Any, Any, int], Any]
+    out: Callable[[Any], Shapes]
+    shapes: tuple[Shapes, ...]
+    wrong: tuple[Shapes, ...] = ()
     least: int = 0
-    axes: tuple[int, int] = (2, 2)
+    axes: tuple[int, int] | None = None
+    above_zero: bool = False
 
-    def x(self, shape: Shape, dtype: Any = np.float64, seed: int = 1) -> np.ndarray:
-        return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    def xs(self, shape: Shapes, dtype: Any = np.float64, seed: int = 1) -> tuple[np.ndarray, ...]:
+        """Its inputs, always as a tuple."""
+        rng = np.random.default_rng(seed)
+        drawn = [rng.standard_normal(one).astype(dtype) for one in each(shape)]
+        return tuple(np.abs(x) + np.asarray(0.1, dtype) if self.above_zero else x for x in drawn)
 
-    def dout(self, shape: Shape, dtype: Any = np.float64, seed: int = 2) -> np.ndarray:
-        return np.random.default_rng(seed).standard_normal(self.out(shape)).astype(dtype)
+    def dout(self, shape: Shapes, dtype: Any = np.float64, seed: int = 2) -> Any:
+        """A gradient for its output, a tuple if several."""
+        rng, out = np.random.default_rng(seed), self.out(shape)
+        douts = tuple(np.asarray(rng.standard_normal(one), dtype) for one in each(out))
+        return douts if are_several(out) else douts[0]
+
+
+def are_several(shape: Shapes) -> bool:
+    return len(shape) > 0 and isinstance(shape[0], tuple)
+
+
+def each(shape: Shapes) -> tuple[Shape, ...]:
+    return shape if are_several(shape) else (shape,)
 
 
 def same(shape: Shape) -> Shape:
     return shape
 
 
-def elementwise(name: str, make: Callable[[], Any]) -> LayerCase:
+def elementwise(name: str, make: Callable[[], Any], **more: Any) -> LayerCase:
     return LayerCase(
         name,
         type(make()),
@@ -88,6 +126,7 @@ def elementwise(name: str, make: Callable[[], Any]) -> LayerCase:
         same,
         ((4, 3), (5,), (2, 3, 4), (1, 1)),
         axes=(1, 4),
+        **more,
     )
 
 
@@ -116,6 +155,35 @@ def to(M: int) -> Callable[[Shape], Shape]:
     return lambda shape: (shape[0], M)
 
 
+def gate(make: Callable[[], Any], *pairs: tuple[Shapes, Shapes], **more: Any) -> LayerCase:
+    """A gate: pairs of what goes in and what comes out."""
+    outs = dict(pairs)
+    made = make()
+    name = f"{type(made).__name__} {getattr(made, 'axis', '')}".strip()
+    shapes = tuple(shape for shape, _ in pairs)
+    return LayerCase(
+        name,
+        type(made),
+        lambda shape, dtype, seed: make(),
+        lambda shape: outs[shape],
+        shapes,
+        **more,
+    )
+
+
+def broadcasting(make: Callable[[], Any], **more: Any) -> LayerCase:
+    """A gate of two inputs that broadcast."""
+    return gate(
+        make,
+        (((4, 3), (4, 3)), (4, 3)),
+        (((4, 3), (3,)), (4, 3)),
+        (((2, 1, 3), (4, 1)), (2, 4, 3)),
+        (((), (2, 2)), (2, 2)),
+        wrong=(((4, 3), (2, 3)), ((4, 3), (4,))),
+        **more,
+    )
+
+
 MATRICES: tuple[Shape, ...] = ((4, 3), (1, 3), (7, 1), (2, 9))
 NOT_THREE: tuple[Shape, ...] = ((4, 2), (3,), (2, 4, 3), ())
 
@@ -136,6 +204,25 @@ def _network(shape: Shape, dtype: Any, seed: int) -> Sequential:
     )
 
 
+def _graph(shape: Any, dtype: Any, seed: int) -> Graph:
+    """Two inputs, a wire read twice, gates, layers, a layer at two nodes, two outputs."""
+    rng, graph = np.random.default_rng(seed), Graph()
+    x, z = graph.inputs("x", "z")
+    shared = Linear(shape[0][-1], 4, rng=rng, dtype=dtype)
+    one, two = graph.add(shared, x, name="shared"), graph.add(shared, x * z, name="again")
+    hidden = graph.add(Dropout(0.25, rng=rng), one.tanh() * two + one)
+    graph.output(graph.add(Linear(4, 3, rng=rng, dtype=dtype), hidden, name="scores"), two)
+    return biased(graph, seed)
+
+
+def _chain_of_gates(shape: Any, dtype: Any, seed: int) -> Graph:
+    """The lecture's sigmoid neuron, gate by gate."""
+    graph = Graph()
+    x = graph.input("x")
+    1 / ((-x).exp() + 1)
+    return graph
+
+
 LAYERS = [
     LayerCase(
         "Linear",
@@ -144,6 +231,7 @@ LAYERS = [
         to(5),
         MATRICES,
         NOT_THREE,
+        axes=(2, 2),
     ),
     LayerCase(
         "Linear without b",
@@ -152,6 +240,7 @@ LAYERS = [
         to(1),
         MATRICES,
         NOT_THREE,
+        axes=(2, 2),
     ),
     *(
         LayerCase(
@@ -163,6 +252,7 @@ LAYERS = [
             to(4),
             MATRICES,
             NOT_THREE,
+            axes=(2, 2),
         )
         for k in (1, 2, 3)
     ),
@@ -193,6 +283,7 @@ LAYERS = [
         ((4, 3), (2, 3), (7, 1)),
         (*NOT_THREE, (1, 3)),
         least=2,
+        axes=(2, 2),
     ),
     LayerCase(
         "BatchNorm, evaluating",
@@ -203,6 +294,7 @@ LAYERS = [
         same,
         MATRICES,
         NOT_THREE,
+        axes=(2, 2),
     ),
     LayerCase(
         "LayerNorm",
@@ -222,6 +314,7 @@ LAYERS = [
         same,
         MATRICES,
         NOT_THREE,
+        axes=(2, 2),
     ),
     LayerCase(
         "Flatten",
@@ -241,6 +334,54 @@ LAYERS = [
         ((4, 3), (1, 2, 3)),
         axes=(2, 3),
     ),
+    LayerCase(
+        "Graph",
+        Graph,
+        _graph,
+        lambda shape: ((shape[0][0], 3), (shape[0][0], 4)),
+        (((5, 3), (5, 3)), ((1, 2), (1, 2)), ((4, 2), (2,))),
+    ),
+    LayerCase(
+        "Graph of gates", Graph, _chain_of_gates, same, ((4, 3), (5,), (2, 3, 4)), axes=(1, 3)
+    ),
+    broadcasting(Add),
+    gate(Add, (((4, 3),), (4, 3)), (((4, 3), (3,), (), (2, 1, 3)), (2, 4, 3))),
+    broadcasting(Subtract),
+    broadcasting(Multiply),
+    broadcasting(Divide, above_zero=True),
+    broadcasting(Max),
+    gate(Max, (((4, 3),), (4, 3)), (((4, 3), (3,), (), (2, 1, 3)), (2, 4, 3))),
+    gate(Copy, ((4, 3), ((4, 3), (4, 3)))),
+    gate(lambda: Copy(3), ((5,), ((5,), (5,), (5,)))),
+    elementwise("Scale", lambda: Scale(-1.5)),
+    elementwise("Shift", lambda: Shift(-1.5)),
+    elementwise("Exp", Exp),
+    elementwise("Log", Log, above_zero=True),
+    elementwise("Reciprocal", Reciprocal, above_zero=True),
+    elementwise("Power 2", lambda: Power(2)),
+    elementwise("Power -0.5", lambda: Power(-0.5), above_zero=True),
+    elementwise("Power 0", lambda: Power(0)),
+    gate(
+        MatMul,
+        (((4, 3), (3, 5)), (4, 5)),
+        (((2, 4, 3), (3, 5)), (2, 4, 5)),
+        (((4, 3), (2, 3, 5)), (2, 4, 5)),
+        (((3,), (3, 5)), (5,)),
+        (((4, 3), (3,)), (4,)),
+        (((3,), (3,)), ()),
+        wrong=(((4, 3), (4, 5)), ((4, 3), (2,)), ((), (3,)), ((2, 4, 3), (3, 3, 5))),
+    ),
+    gate(Sum, ((4, 3), ()), ((5,), ())),
+    gate(lambda: Sum(0), ((4, 3), (3,)), ((5,), ()), wrong=((),)),
+    gate(lambda: Sum((0, -1), keepdims=True), ((2, 4, 3), (1, 4, 1)), wrong=((),)),
+    gate(Mean, ((4, 3), ()), ((5,), ())),
+    gate(lambda: Mean(-1), ((4, 3), (4,)), ((2, 3, 4), (2, 3)), wrong=((),)),
+    gate(SquaredNorm, ((4, 3), ()), ((5,), ())),
+    gate(Concat, (((4, 3), (4, 2)), (4, 5)), wrong=(((4, 3), (5, 3)), ((4, 3), (3,)))),
+    gate(lambda: Concat(0), (((4, 3), (1, 3), (2, 3)), (7, 3))),
+    gate(lambda: Reshape((2, -1)), ((4, 3), (2, 6)), ((2,), (2, 1)), wrong=((3, 3),)),
+    gate(Transpose, ((4, 3), (3, 4)), ((2, 3, 4), (4, 3, 2)), ((5,), (5,))),
+    gate(lambda: Transpose((1, 0, 2)), ((2, 3, 4), (3, 2, 4)), wrong=((4, 3),)),
 ]
 
 
