@@ -184,6 +184,13 @@ def test_backward_before_forward_names_the_child():
             getattr(Sequential(Affine(3, 2)), call)(DOUT)
 
 
+def test_a_copy_in_another_type_has_run_no_forward():
+    net = Sequential(Affine(3, 2))
+    net.forward(X)
+    with pytest.raises(RuntimeError, match=r"^affine1: backward before forward$"):
+        net.astype(np.float64).backward(DOUT)
+
+
 def test_an_error_of_its_own_names_the_child_and_keeps_its_kind():
     class Picky(Double):
         def __init__(self, error):
