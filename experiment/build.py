@@ -14,20 +14,10 @@ import optim
 from data import Dataset, MappedRows, Split, Standardize, load, split
 from experiment import schema
 from experiment.errors import ConfigError
+from experiment.network import build_net, with_standardize
 from losses.objective import Objective
 
 Array = npt.NDArray[Any]
-
-ACTIVATIONS: dict[str, type[layers.Layer]] = {
-    "relu": layers.ReLU,
-    "leaky_relu": layers.LeakyReLU,
-    "elu": layers.ELU,
-    "sigmoid": layers.Sigmoid,
-    "tanh": layers.Tanh,
-}
-NORMALIZATIONS = {"batch_norm": layers.BatchNorm, "layer_norm": layers.LayerNorm}
-STANDARDIZE = "standardize"  # the name of the layer that saved networks begin with
-SATURATING = ("sigmoid", "tanh")  # Xavier's weights suit them, He's the others
 
 
 # -- data --------------------------------------------------------------------------------
@@ -83,92 +73,6 @@ def _load(section: schema.Data, regression: bool) -> Dataset:
         if hasattr(section, key)
     }
     return load(str(kind), **options)
-
-
-# -- network -----------------------------------------------------------------------------
-
-
-def build_net(net: schema.Net, D: int, outputs: int, seed: int) -> layers.Sequential:
-    """The network from D features to so many scores; every layer has a random stream of its own."""
-    plan = net.layers if net.layers is not None else _written_out(net)
-    seeds = np.random.SeedSequence(seed).spawn(len(plan))
-    chain: list[layers.Layer] = []
-    size = D
-    for i, (section, child) in enumerate(zip(plan, seeds, strict=True)):
-        layer, size = _layer(section, size, outputs, np.random.default_rng(child), net.dtype)
-        chain.append(layer)
-        if i == len(plan) - 1 and size != outputs:
-            raise ConfigError(
-                f"net.layers[{i}]: the network ends with {size} scores, expected {outputs}; "
-                "a last linear layer without units has as many as are needed"
-            )
-    return layers.Sequential(*chain)
-
-
-def _written_out(net: schema.Net) -> list[schema.AnyLayer]:
-    """`hidden` and what goes with it as a list of layers."""
-    activation = net.activation or "relu"
-    init = net.init or ("xavier" if activation in SATURATING else "he")
-    plan: list[Any] = []
-    for units in net.hidden or ():
-        if activation == "maxout":
-            plan.append(schema.MaxoutLayer(units=units, init=init))
-        else:
-            plan.append(schema.LinearLayer(units=units, init=init))
-        if net.normalization == "batch_norm":
-            plan.append(schema.BatchNormLayer())
-        elif net.normalization == "layer_norm":
-            plan.append(schema.LayerNormLayer())
-        if activation != "maxout":
-            plan.append(ACTIVATION_SECTIONS[activation]())
-        if net.dropout:
-            plan.append(schema.DropoutLayer(drop=net.dropout))
-    plan.append(schema.LinearLayer(init=init))
-    return plan
-
-
-ACTIVATION_SECTIONS: dict[str, type[Any]] = {
-    "relu": schema.ReLULayer,
-    "leaky_relu": schema.LeakyReLULayer,
-    "elu": schema.ELULayer,
-    "sigmoid": schema.SigmoidLayer,
-    "tanh": schema.TanhLayer,
-}
-
-
-def _layer(
-    section: schema.AnyLayer, size: int, outputs: int, rng: np.random.Generator, dtype: str
-) -> tuple[layers.Layer, int]:
-    """One layer for an input of `size` features, and the number of features it gives out."""
-    match section:
-        case schema.LinearLayer(units, init, bias):
-            M = units or outputs
-            return layers.Linear(size, M, rng=rng, init=init, bias=bias, dtype=dtype), M
-        case schema.MaxoutLayer(units, pieces, init):
-            M = units or outputs
-            return layers.Maxout(size, M, pieces=pieces, rng=rng, init=init, dtype=dtype), M
-        case schema.LeakyReLULayer(slope):
-            return layers.LeakyReLU(slope), size
-        case schema.ELULayer(alpha):
-            return layers.ELU(alpha), size
-        case schema.DropoutLayer(drop):
-            return layers.Dropout(drop, rng=rng), size
-        case schema.BatchNormLayer():
-            return layers.BatchNorm(size, dtype=dtype), size
-        case schema.LayerNormLayer():
-            return layers.LayerNorm(size, dtype=dtype), size
-        case schema.SoftmaxLayer():
-            return layers.Softmax(), size
-        case schema.FlattenLayer():
-            return layers.Flatten(), size
-        case _:
-            return ACTIVATIONS[str(section.__struct_config__.tag)](), size
-
-
-def with_standardize(net: layers.Sequential, standardize: Standardize) -> layers.Sequential:
-    """The same network, taking raw data: the layers are shared, one is put before them."""
-    first = layers.Standardize(standardize.mean, standardize.std, dtype=net.dtype or np.float32)
-    return layers.Sequential(**{STANDARDIZE: first}, **net.children)
 
 
 # -- loss --------------------------------------------------------------------------------

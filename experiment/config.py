@@ -15,6 +15,7 @@ import msgspec
 import tomli_w
 
 from experiment.errors import ConfigError, choices, inert
+from experiment.graph import check_nodes
 from experiment.schema import Config, DropoutLayer, Lbfgs
 
 MAX_BYTES = 1_000_000
@@ -219,20 +220,34 @@ def _look_up(table: Any, key: str) -> Any:
 def _check_together(config: Config) -> None:
     """Rules that span several keys."""
     net, data = config.net, config.data
-    if (net.layers is None) == (net.hidden is None):
-        raise ConfigError("net: expected either hidden = [100] or layers = [...], one of the two")
+    ways = [key for key in ("hidden", "layers", "nodes", "random") if getattr(net, key) is not None]
+    if len(ways) != 1:
+        given = f"; got {' and '.join(ways)}" if ways else ""
+        raise ConfigError(
+            "net: expected either hidden = [100] or layers = [...], nodes = [...], "
+            f"random = {{...}}, one of them{given}"
+        )
+    for key in ("activation", "normalization", "dropout", "init"):
+        if ways != ["hidden"] and getattr(net, key) is not None:
+            raise ConfigError(f"net.{key}: goes with net.hidden; write it into net.{ways[0]}")
+    if net.output is not None and net.nodes is None:
+        raise ConfigError("net.output: goes with net.nodes")
     if net.layers is not None:
-        for key in ("activation", "normalization", "dropout", "init"):
-            if getattr(net, key) is not None:
-                raise ConfigError(f"net.{key}: goes with net.hidden; write it into net.layers")
         if not net.layers:
             raise ConfigError("net.layers: is empty, expected at least one layer")
+        for i, layer in enumerate(net.layers):
+            for key in ("name", "input", "inputs"):
+                if getattr(layer, key) is not None:
+                    raise ConfigError(f"net.layers[{i}].{key}: goes with net.nodes")
+    if net.nodes is not None:
+        check_nodes(net.nodes, net.output)
     if data.validation + data.test >= 1:
         raise ConfigError(
             f"data.validation + data.test = {data.validation + data.test:g}, expected less than 1"
         )
     if isinstance(config.optim, Lbfgs) and (
-        net.dropout or any(isinstance(layer, DropoutLayer) for layer in net.layers or ())
+        net.dropout
+        or any(isinstance(layer, DropoutLayer) for layer in net.layers or net.nodes or ())
     ):
         raise ConfigError(
             "optim.name: lbfgs needs the same loss twice; expected a net without dropout"

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import layers
 from data import Standardize
 from experiment import schema
-from experiment.build import STANDARDIZE, Parts, build_loss, build_net, with_standardize
+from experiment.build import Parts, build_loss
 from experiment.errors import ConfigError, inert
+from experiment.network import STANDARDIZE, build_net, resolved, with_standardize
 
 Array = npt.NDArray[Any]
 
@@ -79,7 +80,7 @@ def save(folder: Path, parts: Parts) -> None:
     train, section = parts.sets.train, parts.config.data
     manifest = Manifest(
         format=FORMAT,
-        net=parts.config.net,
+        net=resolved(parts.config.net),
         loss=parts.config.loss,
         features=train.n_features,
         feature_shape=list(train.feature_shape),

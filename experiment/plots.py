@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiment.build import STANDARDIZE, Parts
+from experiment.build import Parts
+from experiment.network import STANDARDIZE
 
 Array = npt.NDArray[Any]
 

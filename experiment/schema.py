@@ -10,6 +10,8 @@ Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Finite = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Count = Annotated[int, Meta(ge=1, le=2**31)]
 Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -107,8 +109,12 @@ ActivationName = Literal["relu", "leaky_relu", "elu", "sigmoid", "tanh", "maxout
 Init = Literal["he", "xavier"] | NotNegative
 
 
-class LayerSection(Section, tag_field="type"):
-    """One layer of `net.layers`."""
+class LayerSection(Section, tag_field="type", kw_only=True):
+    """One layer of `net.layers`, or one node of `net.nodes`, which has a name and inputs."""
+
+    name: str | None = None
+    input: str | None = None
+    inputs: list[str] | None = None
 
 
 class LinearLayer(LayerSection, tag="linear"):
@@ -181,8 +187,79 @@ AnyLayer = (
 )
 
 
+class AddNode(LayerSection, tag="add"):
+    pass
+
+
+class SubtractNode(LayerSection, tag="subtract"):
+    pass
+
+
+class MultiplyNode(LayerSection, tag="multiply"):
+    pass
+
+
+class MaxNode(LayerSection, tag="max"):
+    pass
+
+
+class ConcatNode(LayerSection, tag="concat"):
+    """The inputs' features side by side."""
+
+
+class WeightedSumNode(LayerSection, tag="weighted_sum"):
+    """A sum with learned weights in (0, 1)."""
+
+
+class ScaleNode(LayerSection, tag="scale"):
+    """Multiplication by the constant `a`."""
+
+    a: Finite = 1.0
+
+
+Joining = AddNode | SubtractNode | MultiplyNode | MaxNode | ConcatNode | WeightedSumNode
+AnyNode = AnyLayer | Joining | ScaleNode
+
+
+class RandomSection(Section, tag_field="generator"):
+    """A randomly wired network (Xie et al. 2019); needs the extra `graphs`.
+
+    Each of `nodes` nodes is a weighted sum of what it reads, ReLU, Linear of `units`.
+    """
+
+    nodes: Annotated[int, Meta(ge=2, le=1000)] = 12
+    units: Count = 32
+    seed: Seed = 0
+
+
+class WattsStrogatz(RandomSection, tag="watts_strogatz"):
+    """A ring of nodes with `neighbors` each, an edge rewired with probability `rewire`."""
+
+    neighbors: Annotated[int, Meta(ge=2, le=1000)] = 4
+    rewire: Probability = 0.75
+
+
+class ErdosRenyi(RandomSection, tag="erdos_renyi"):
+    """Every edge with the same probability."""
+
+    edge: Probability = 0.2
+
+
+class BarabasiAlbert(RandomSection, tag="barabasi_albert"):
+    """Nodes come one by one, each with `edges` edges, to those that have many sooner."""
+
+    edges: Annotated[int, Meta(ge=1, le=1000)] = 3
+
+
+Random = WattsStrogatz | ErdosRenyi | BarabasiAlbert
+
+
 class Net(Section):
-    """`hidden` and what goes with it, or `layers` written out."""
+    """`hidden` and what goes with it; or `layers` written out; or a graph: `nodes` or `random`.
+
+    A node reads other nodes by name, or the network's input, which is called x. `output` is the
+    node with the scores, by default the last.
+    """
 
     hidden: list[Count] | None = None
     activation: ActivationName | None = None
@@ -190,6 +267,9 @@ class Net(Section):
     dropout: Fraction | None = None
     init: Init | None = None
     layers: list[AnyLayer] | None = None
+    nodes: list[AnyNode] | None = None
+    output: str | None = None
+    random: Random | None = None
     dtype: Literal["float32", "float64"] = "float32"
 
 

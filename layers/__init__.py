@@ -36,6 +36,7 @@ from layers.sigmoid import Sigmoid
 from layers.softmax import Softmax
 from layers.standardize import Standardize
 from layers.tanh import Tanh
+from layers.weighted_sum import WeightedSum
 from layers.wire import Wire
 
 __all__ = [
@@ -74,5 +75,6 @@ __all__ = [
     "Sum",
     "Tanh",
     "Transpose",
+    "WeightedSum",
     "Wire",
 ]

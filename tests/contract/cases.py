@@ -45,6 +45,7 @@ from layers import (
     Sum,
     Tanh,
     Transpose,
+    WeightedSum,
 )
 from losses import L1, L2, MSE, BinaryCrossEntropy, MulticlassHinge, SoftmaxCrossEntropy
 from optim import (
@@ -333,6 +334,14 @@ LAYERS = [
         to(3),
         ((4, 3), (1, 2, 3)),
         axes=(2, 3),
+    ),
+    LayerCase(
+        "WeightedSum",
+        WeightedSum,
+        lambda shape, dtype, seed: lively(WeightedSum(len(shape), dtype=dtype), dtype, seed),
+        lambda shape: shape[0],
+        (((4, 3), (4, 3), (4, 3)), ((5,),), ((2, 3, 4), (2, 3, 4))),
+        (((4, 3), (4, 3)), ((4, 3), (4, 3), (3,))),
     ),
     LayerCase(
         "Graph",
