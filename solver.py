@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -67,6 +68,11 @@ class Solver:
     callbacks   called as callback(solver, record) after each epoch; true stops the training
     quiet       no progress bar, which shows on a terminal only anyway
 
+    `train` goes on from the present weights and the optimizer's moments: make a new optimizer to
+    start afresh. L-BFGS has `max_iterations` of its own; epochs, batch_size, schedule and
+    clip_norm do not concern it. A loss of your own needs forward and backward; without `score`,
+    minus the loss is the score.
+
     Errors: Diverged when the loss is NaN or infinite, naming the first layer that was.
     """
 
@@ -84,9 +90,22 @@ class Solver:
         callbacks: Iterable[Callback] = (),
         quiet: bool = False,
     ) -> None:
-        for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience or 1}
+        for name, value in counts.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"Solver: {name} is {value!r}, expected a whole number ≥ 1")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"Solver: seed is {seed!r}, expected a whole number ≥ 0")
+        if not isinstance(optimizer, LBFGS) and not callable(getattr(optimizer, "update", None)):
+            raise TypeError(
+                f"Solver: optimizer is {optimizer!r}, expected one: SGD(0.1), Adam(), …"
+            )
+        if isinstance(optimizer, type):
+            raise TypeError(
+                f"Solver: optimizer is the class, expected one: {optimizer.__name__}(…)"
+            )
+        if schedule is not None and not callable(getattr(schedule, "factor", None)):
+            raise TypeError(f"Solver: schedule is {schedule!r}, expected one: CosineDecay(10), …")
         self.objective = objective
         self.net = objective.net
         self.loss = objective.loss
@@ -124,6 +143,9 @@ class Solver:
             if validation is not None:
                 loss, score = self.evaluate(*validation)
                 record["validation_loss"], record["validation_score"] = loss, score
+                if not math.isfinite(loss):
+                    where = first_not_finite(self.net, gather(*self._all(validation[0])))
+                    raise Diverged(f"validation loss is {loss} in epoch {record['epoch']}: {where}")
             record["seconds"] = time.perf_counter() - start
             self.history.append(record)
             self.schedule.observe(score)
@@ -136,16 +158,18 @@ class Solver:
             return any(stops) or self._out_of_patience(record["epoch"])
 
         self.net.training = True
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if isinstance(self.optimizer, LBFGS):
-                self._whole_set(self.optimizer, x, y, after_epoch)
-            else:
-                self._minibatches(x, y, after_epoch)
+        try:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                if isinstance(self.optimizer, LBFGS):
+                    self._whole_set(self.optimizer, x, y, after_epoch)
+                else:
+                    self._minibatches(x, y, after_epoch)
+        finally:
+            self.net.training = False
         if best is not None:
             self.objective.theta[...] = best[0]
             for name, value in self.net.state.items():
                 value[...] = best[1][name]
-        self.net.training = False
         return self.history
 
     def overfit(self, train: tuple[Any, Array], samples: int = 20) -> list[Record]:
@@ -162,8 +186,9 @@ class Solver:
     def evaluate(self, x: Any, y: Array) -> tuple[float, float]:
         """Data loss and score on a whole set, in evaluation mode, batch by batch."""
         scores = self.scores(x)
-        loss = copy.copy(self.loss)
-        return loss.forward(scores, y), loss.score(scores, y)
+        loss = copy.copy(self.loss)  # whose cache is its own
+        value = float(loss.forward(scores, y))
+        return value, loss.score(scores, y) if hasattr(loss, "score") else -value
 
     def scores(self, x: Any) -> Array:
         """The network's scores for every sample, in evaluation mode."""
@@ -194,8 +219,9 @@ class Solver:
                             loss, grad = objective.value_and_grad(batch, y[index])
                             if not math.isfinite(loss):
                                 raise self._diverged(loss, batch, epoch, step)
-                            total += objective.data_loss * self.loss.total_weight
-                            weight += self.loss.total_weight
+                            batch_weight = getattr(self.loss, "total_weight", len(index))
+                            total += objective.data_loss * batch_weight
+                            weight += batch_weight
                             if self.clip_norm is not None:
                                 clip_by_norm(grad, self.clip_norm)
                             if step == steps - 1:
@@ -244,13 +270,15 @@ class Solver:
 
         with self._progress(optimizer.max_iterations) as advance:
             try:
-                optimizer.minimize(
+                result = optimizer.minimize(
                     lambda _: self.objective.value_and_grad(x, y),
                     self.objective.theta,
                     after_iteration,
                 )
             except FloatingPointError as error:
                 raise Diverged(f"{error}: {first_not_finite(self.net, x)}") from None
+            if not self.history:  # the start was the end
+                after_iteration(0, result.value, self.objective.theta)
 
     def _update_ratio(self, before: Array) -> dict[str, float]:
         """‖Δθ‖ / ‖θ‖ of each parameter, since it was `before`."""
@@ -267,6 +295,10 @@ class Solver:
 
     def _out_of_patience(self, epoch: int) -> bool:
         return self.patience is not None and epoch - self.best_epoch >= self.patience
+
+    @staticmethod
+    def _all(x: Any) -> tuple[Any, Array]:
+        return x, np.arange(len(x))
 
     def _sample(self, x: Any, y: Array) -> tuple[Any, Array]:
         """The training samples that `train_score` is measured on: the same in each epoch."""
@@ -302,6 +334,7 @@ def main(arguments: list[str] | None = None) -> int:
     """`python -m solver`: 0 done, 2 a mistake in config or data, 3 diverged, 130 interrupted."""
     options = command_line().parse_args(arguments)
     try:
+        _fit_together(options)
         if options.predict is not None:
             predict(options)
             return 0
@@ -315,6 +348,26 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except MemoryError:
+        print("error: not enough memory for this network or batch", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read our output has gone: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{inert(str(error.filename))}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _fit_together(options: Any) -> None:
+    """Raise at an option that the others make meaningless."""
+    for name in (
+        ("set", "out", "seed", "sanity", "dry_run") if options.predict else ("input", "output")
+    ):
+        if getattr(options, name) not in (None, False, []):
+            flag, other = name.replace("_", "-"), "predict" if options.predict else "config"
+            raise ConfigError(f"--{flag}: does not go with --{other}")
 
 
 def run(options: Any) -> int:
@@ -330,7 +383,8 @@ def run(options: Any) -> int:
         except (ConfigError, DataError) as error:
             raise ConfigError(f"{options.config}: {error}") from None
         if options.dry_run:
-            print(parts.net.summary((parts.sets.train.n_features,), config.solver.batch_size))
+            batch = max(2, min(config.solver.batch_size, len(parts.sets.train)))
+            print(parts.net.summary((parts.sets.train.n_features,), batch), flush=True)
             return 0
         if options.sanity:
             return sanity(parts)
@@ -347,13 +401,14 @@ def train(solver: Solver, parts: Parts, folder: RunFolder) -> int:
     if k is not None:
         solver.overfit(parts.inputs(sets.train), k)
     else:
-        solver.train(parts.inputs(sets.train), parts.inputs(sets.validation))
+        validation = parts.inputs(sets.validation) if len(sets.validation) else None
+        solver.train(parts.inputs(sets.train), validation)
     seconds = time.perf_counter() - start
-    loss, score = solver.evaluate(*parts.inputs(sets.test))
-    summary = summarize(parts, solver, loss, score, seconds)
+    test = solver.evaluate(*parts.inputs(sets.test)) if len(sets.test) else None
+    summary = summarize(parts, solver, test, seconds)
     written = folder.finish(solver.history, summary)
     if not solver.quiet:
-        print(f"{summary}\n{inert(str(folder.path))}: {', '.join(written)}")
+        print(f"{summary}\n{inert(str(folder.path))}: {', '.join(written)}", flush=True)
     return 0
 
 

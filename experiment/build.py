@@ -176,7 +176,12 @@ class Parts:
         x, y = dataset.x, dataset.y
         if self.standardize is not None and not isinstance(x, MappedRows):
             x = self.standardize.apply(x, dtype=np.dtype(self.config.net.dtype).type)
-        return x, y.astype(self.config.net.dtype) if y.dtype.kind == "f" else y
+        if y.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                y = y.astype(self.config.net.dtype)
+            if not np.isfinite(y).all():
+                raise ConfigError(f"data: a target is too large for {self.config.net.dtype}")
+        return x, y
 
 
 def build(config: schema.Config) -> Parts:
@@ -196,8 +201,9 @@ def build(config: schema.Config) -> Parts:
 
 def _check_last_batch(config: schema.Config, net: layers.Sequential, samples: int) -> None:
     """Batch normalisation has nothing to normalise in a batch of one."""
-    size = config.solver.batch_size
-    if isinstance(config.optim, schema.Lbfgs) or 1 not in (size, samples % size):
+    samples = min(samples, config.solver.overfit or samples)
+    size = samples if isinstance(config.optim, schema.Lbfgs) else config.solver.batch_size
+    if 1 not in (size, samples, samples % size):
         return
     if any(isinstance(layer, layers.BatchNorm) for _, layer in net.leaves()):
         raise ConfigError(

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import NoReturn
+
+from experiment.errors import inert
+
+
+class OneLine(argparse.ArgumentParser):
+    """Says what is wrong with the options in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {inert(message)} (--help lists the options)", file=sys.stderr)
+        raise SystemExit(2)
 
 
 def command_line() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLine(
         prog="python -m solver",
         description="Train the network that a TOML file describes, or predict with a trained one.",
     )

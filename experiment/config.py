@@ -42,7 +42,7 @@ def read(path: Path | str, settings: Iterable[str] = ()) -> Config:
     for key in ("path", "labels"):  # of a data file: relative to the configuration
         value = getattr(config.data, key, None)
         if isinstance(value, str):
-            setattr(config.data, key, str(path.parent / value))
+            setattr(config.data, key, str((path.parent / value).absolute()))
     return config
 
 
@@ -60,8 +60,9 @@ def _without_none(value: Any) -> Any:
 
 def _parse(path: Path, where: str) -> dict[str, Any]:
     try:
-        if path.is_dir():
-            raise ConfigError(f"{where}: is a folder, expected a TOML file")
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise ConfigError(f"{where}: is {what}, expected a TOML file")
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{where}: larger than {MAX_BYTES:,} bytes")
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -76,6 +77,8 @@ def _parse(path: Path, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where}: not valid TOML: {inert(str(error))}") from None
     except RecursionError:
         raise ConfigError(f"{where}: nested too deeply") from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise ConfigError(f"{where}: not valid TOML: {inert(str(error))}") from None
 
 
 def _nearest_file(path: Path) -> str:
@@ -95,7 +98,7 @@ def _override(table: dict[str, Any], setting: str) -> None:
     value: Any
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # not TOML
         value = text.strip()
     for name in names[:-1]:
         inside = table.setdefault(name, {})

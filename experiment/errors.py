@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from data.errors import printable as inert
+
+__all__ = ["ConfigError", "choices", "inert"]
+
 
 class ConfigError(ValueError):
     """A mistake in a configuration: the file, the key, what is wrong, what would be right."""
@@ -16,8 +20,3 @@ def choices(given: str, valid: Iterable[str]) -> str:
     near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{hint} (valid: {', '.join(names)})"
-
-
-def inert(text: str) -> str:
-    """`text` on one line, with every control character escaped, for a message on a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import layers
-from data import Standardize
+from data import Standardize, decode_labels
 from experiment import schema
 from experiment.build import Parts, build_loss
 from experiment.errors import ConfigError, inert
@@ -36,6 +36,8 @@ class Manifest(schema.Section):
     labels: list[int | str] | None
     standardize: bool
     target: str | int | None = None
+    delimiter: str = ","
+    header: bool | None = None
 
 
 class Model(layers.Sequential):
@@ -63,14 +65,22 @@ class Model(layers.Sequential):
             scores = np.concatenate(
                 [
                     self.forward(x[start : start + PREDICTION_BATCH])
-                    for start in range(0, len(x), PREDICTION_BATCH)
+                    for start in range(0, max(len(x), 1), PREDICTION_BATCH)
                 ]
             )
         loss = build_loss(self.manifest.loss, None)
         answer = loss.predict(scores)
         if self.manifest.labels is None:
             return answer
-        return np.asarray(self.manifest.labels)[answer.reshape(len(x)).astype(np.intp)]
+        names = decode_labels(answer.reshape(len(x)), tuple(self.manifest.labels))
+        return np.asarray(names, None if len(names) == 0 or _plain(names) else object)
+
+
+def _plain(names: list[int | str]) -> bool:
+    """Whether an array of NumPy's own types holds these labels unchanged."""
+    return all(isinstance(name, str) for name in names) or all(
+        isinstance(name, int) and abs(name) < 2**63 for name in names
+    )
 
 
 def save(folder: Path, parts: Parts) -> None:
@@ -88,6 +98,8 @@ def save(folder: Path, parts: Parts) -> None:
         labels=None if train.labels is None else list(train.labels),
         standardize=parts.standardize is not None,
         target=getattr(section, "target", None),
+        delimiter=getattr(section, "delimiter", ","),
+        header=getattr(section, "header", None),
     )
     net = parts.net
     if parts.standardize is not None and STANDARDIZE not in net.children:

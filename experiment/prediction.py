@@ -11,7 +11,7 @@ import numpy as np
 
 from data import read_features
 from experiment.errors import ConfigError
-from experiment.model import load
+from experiment.model import Manifest, load
 
 
 def predict(options: Any) -> None:
@@ -19,8 +19,7 @@ def predict(options: Any) -> None:
     if options.input is None:
         raise ConfigError("--predict: needs --input FILE with the samples")
     model = load(options.predict)
-    target = model.manifest.target
-    x, _ = read_features(options.input, target=target if isinstance(target, str) else None)
+    x, _ = read_features(options.input, **_as_in_training(model.manifest, str(options.input)))
     try:
         labels = model.predict(x)
     except ValueError as error:
@@ -31,3 +30,11 @@ def predict(options: Any) -> None:
         rows = csv.writer(out, lineterminator="\n")
         rows.writerow(["prediction"])
         rows.writerows([label] if np.ndim(label) == 0 else label for label in labels)
+
+
+def _as_in_training(manifest: Manifest, path: str) -> dict[str, Any]:
+    """How the training data's table was read, for another table."""
+    if not path.lower().endswith((".csv", ".csv.gz")):
+        return {}
+    target = manifest.target if isinstance(manifest.target, str) else None
+    return {"target": target, "delimiter": manifest.delimiter, "header": manifest.header}

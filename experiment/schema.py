@@ -26,8 +26,8 @@ class Section(Struct, forbid_unknown_fields=True, kw_only=True):
 class DataSection(Section, tag_field="name"):
     """What every data set has: how it is split, and whether it is standardized."""
 
-    validation: Share = 0.15
-    test: Share = 0.15
+    validation: Fraction = 0.15
+    test: Fraction = 0.15
     split_seed: Seed = 0
     standardize: bool = True
 
@@ -106,7 +106,7 @@ Data = Digits | Spiral | Circle | Moons | Xor | Blobs | Csv | Npy | Idx | Cifar1
 # -- [net] -------------------------------------------------------------------------------
 
 ActivationName = Literal["relu", "leaky_relu", "elu", "sigmoid", "tanh", "maxout"]
-Init = Literal["he", "xavier"] | NotNegative
+Init = Literal["he", "xavier"] | Annotated[float, Meta(ge=0, le=1000)]
 
 
 class LayerSection(Section, tag_field="type", kw_only=True):
@@ -314,7 +314,7 @@ class ConstantRate(ScheduleSection, tag="constant"):
 
 
 class StepRate(ScheduleSection, tag="step", kw_only=True):
-    every: Positive
+    every: Annotated[float, Meta(ge=1e-3)]
     factor: Share = 0.1
 
 

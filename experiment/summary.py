@@ -7,7 +7,7 @@ from typing import Any
 from experiment.build import Parts
 
 
-def summarize(parts: Parts, solver: Any, loss: float, score: float, seconds: float) -> str:
+def summarize(parts: Parts, solver: Any, test: tuple[float, float] | None, seconds: float) -> str:
     """What a person wants to know of a run."""
     name, sets, last = parts.objective.loss.score_name, parts.sets, solver.history[-1]
     lines = [
@@ -24,7 +24,8 @@ def summarize(parts: Parts, solver: Any, loss: float, score: float, seconds: flo
             f"validation  {name} {_percent(name, solver.best_score)} "
             f"in epoch {solver.best_epoch}, whose weights are kept"
         )
-    lines.append(f"test        {name} {_percent(name, score)}, data loss {loss:.4g}")
+    if test is not None:
+        lines.append(f"test        {name} {_percent(name, test[1])}, data loss {test[0]:.4g}")
     return "\n".join(lines)
 
 

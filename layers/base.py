@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import FunctionType, ModuleType
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Gradients = dict[str, Array]
+
+NO_HOLDERS = (np.ndarray, str, bytes, int, float, type, ModuleType, FunctionType)
 
 
 def converted(layer: Any, dtype: npt.DTypeLike) -> Any:
@@ -23,12 +26,39 @@ def converted(layer: Any, dtype: npt.DTypeLike) -> Any:
 
 
 def replace(layer: Any, old: Array, new: Array) -> None:
-    """Put `new` wherever the layer holds `old`: `params`, `state`, an attribute like `self.W`."""
-    for holder in (getattr(layer, "params", None), getattr(layer, "state", None), vars(layer)):
-        if isinstance(holder, dict):
-            for name, value in holder.items():
+    """Put `new` wherever the layer holds `old`: in `params`, in an attribute like `self.W`, in a
+    list or a layer inside it."""
+    seen: set[int] = set()
+    holders = [layer, getattr(layer, "params", None), getattr(layer, "state", None)]
+    while holders:
+        holder = holders.pop()
+        if id(holder) in seen or isinstance(holder, NO_HOLDERS):
+            continue
+        seen.add(id(holder))
+        if isinstance(holder, dict | list):
+            keys: Any = list(holder) if isinstance(holder, dict) else range(len(holder))
+            for key in keys:
+                if holder[key] is old:
+                    holder[key] = new
+                else:
+                    holders.append(holder[key])
+        else:
+            for name, value in attributes(holder).items():
                 if value is old:
-                    holder[name] = new
+                    setattr(holder, name, new)
+                else:
+                    holders.append(value)
+
+
+def attributes(thing: Any) -> dict[str, Any]:
+    """What an object holds, in its dictionary and in its slots."""
+    held = dict(getattr(thing, "__dict__", {}))
+    for kind in type(thing).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name[:2] != "__" and hasattr(thing, name):
+                held[name] = getattr(thing, name)
+    return held
 
 
 class Layer:

@@ -15,6 +15,11 @@ def is_layer(thing: Any) -> bool:
     return callable(getattr(thing, "forward", None)) and callable(getattr(thing, "backward", None))
 
 
+def built_in(layer: Any) -> bool:
+    """Whether this is one of this package's own classes, whose answers need no checking."""
+    return type(layer).__module__.partition(".")[0] == "layers"
+
+
 def parameters(layer: Any) -> dict[str, Array]:
     return getattr(layer, "params", None) or {}
 

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy.typing as npt
 
-from layers.base import Layer
 from layers.container import Container, Wiring
-from layers.foreign import astype
+from layers.foreign import astype, built_in
 from layers.nearest import nearest
 from layers.sharing import twin
 from layers.wire import Wire
@@ -77,7 +76,7 @@ class Nodes(Container):
         n = getattr(layer, "n_outputs", 1)
         outputs = (name,) if n == 1 else tuple(f"{name}.{i}" for i in range(n))
         leaves = layer.leaves() if isinstance(layer, Container) else [(name, layer)]
-        trusted = all(isinstance(leaf, Layer) for _, leaf in leaves)
+        trusted = all(built_in(leaf) for _, leaf in leaves)
         self.children[name] = layer if owner == name else twin(self.children[owner])
         self._nodes[name] = Node(name, read, outputs, owner, trusted)
         for wire in outputs:

@@ -9,9 +9,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from layers.base import Array, Gradients, Layer
+from layers.base import Array, Gradients
 from layers.container import Container, Step, Wiring
-from layers.foreign import astype, checked_backward, checked_forward, naming
+from layers.foreign import astype, built_in, checked_backward, checked_forward, naming
 
 
 class Sequential(Container):
@@ -56,7 +56,7 @@ class Sequential(Container):
 
     def forward(self, x: Array) -> Array:
         for name, child in self.children.items():
-            if isinstance(child, Layer):
+            if built_in(child):
                 x = naming(name, child.forward, x)
             else:
                 self._x_shapes[name] = np.shape(x) if np.asarray(x).dtype.kind == "f" else None
@@ -88,7 +88,7 @@ class Sequential(Container):
             return {}
         (name, first), *rest = children
         dout, grads = self._back(dout, rest)
-        if isinstance(first, Layer):
+        if built_in(first):
             own = naming(name, first.parameter_gradients, dout)
         else:
             self._x_shape(name)
@@ -100,7 +100,7 @@ class Sequential(Container):
     def _back(self, dout: Array, children: list[tuple[str, Any]]) -> tuple[Array, Gradients]:
         grads: Gradients = {}
         for name, child in reversed(children):
-            if isinstance(child, Layer):
+            if built_in(child):
                 dout, own = naming(name, child.backward, dout)
             else:
                 dout, own = naming(name, checked_backward, child, dout, self._x_shape(name))

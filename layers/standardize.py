@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
 
+from layers import initialize
 from layers.base import Array, Gradients, Layer
 
 
@@ -23,7 +27,7 @@ class Standardize(Layer):
 
     def __init__(self, mean: Array, std: Array, *, dtype: npt.DTypeLike = np.float32) -> None:
         super().__init__()
-        mean, std = np.array(mean, dtype), np.array(std, dtype)  # copies
+        mean, std = np.array(mean, np.float64), np.array(std, np.float64)  # copies
         if mean.ndim != 1 or mean.shape != std.shape:
             raise ValueError(
                 f"Standardize: mean {mean.shape} and std {std.shape}, expected both (D,)"
@@ -31,18 +35,29 @@ class Standardize(Layer):
         if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
             raise ValueError("Standardize: mean and std must be finite, std above 0")
         self.state = {"mean": mean, "std": std}
+        self.output_dtype = initialize.float_type(dtype)
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """A copy that gives out this type; mean and std stay float64."""
+        twin = copy.deepcopy(self)
+        twin.output_dtype, twin._cached = initialize.float_type(dtype), None
+        return twin
 
     def forward(self, x: Array) -> Array:
         mean, std = self.state["mean"], self.state["std"]
         x = np.asarray(x)
         if x.ndim != 2 or x.shape[1] != len(mean):
             raise ValueError(f"Standardize: x has shape {x.shape}, expected (N, {len(mean)})")
-        x = x if x.dtype == mean.dtype else self._cast("x", x, mean.dtype)
-        y = np.subtract(x, mean, out=self.buffer("y", x.shape, mean.dtype))
-        y /= std
+        if x.dtype.kind not in "fiub":
+            raise TypeError(f"Standardize: x has dtype {x.dtype}, expected numbers")
+        # Narrow inputs are exact in float32; others lose their digits unless the mean goes first.
+        work = np.result_type(x.dtype, self.output_dtype)
+        y = self.buffer("y", x.shape, self.output_dtype)
+        np.subtract(x, mean.astype(work), out=y, casting="same_kind")
+        y /= std.astype(self.output_dtype)
         return self.keep(y)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         (dout,) = self.recall(dout)
-        std = self.state["std"]
-        return np.divide(dout, std, out=self.buffer("dx", dout.shape, std.dtype)), {}
+        std = self.state["std"].astype(dout.dtype)
+        return np.divide(dout, std, out=self.buffer("dx", dout.shape, dout.dtype)), {}

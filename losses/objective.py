@@ -42,7 +42,9 @@ class Objective:
 
     def value(self, x: Array, y: Array, weights: Array | None = None) -> float:
         """The total loss; its two parts are left in `data_loss` and `penalty`."""
-        self.data_loss = self.loss.forward(self.net.forward(x), y, weights)
+        scores = self.net.forward(x)
+        given = () if weights is None else (weights,)
+        self.data_loss = self.loss.forward(scores, y, *given)
         self.penalty = self.penalty_value()
         return self.data_loss + self.penalty
 
@@ -54,12 +56,22 @@ class Objective:
         self, x: Array, y: Array, weights: Array | None = None
     ) -> tuple[float, Array]:
         """The total loss and its gradient by θ: a fresh vector, or, `driven`, always the same."""
+        if not self._driven:
+            self._still_one()
         value = self.value(x, y, weights)
         self._vector.collect(self.net.parameter_gradients(self.loss.backward()))
         for penalty in self.penalties:
             penalty.add_gradient(self._W, self._dW)
         grad: Array = self._vector.grad
         return value, grad if self._driven else grad.copy()
+
+    def _still_one(self) -> None:
+        """Raise if a layer's parameter is no longer a view of theta."""
+        if not self._vector.holds(self.net.params):
+            raise RuntimeError(
+                "Objective: a parameter of the net was replaced, by `params[...] = array` or by "
+                "another Objective over the same layer; write into it: params[...][...] = array"
+            )
 
     def beside(self, vector: Array) -> dict[str, tuple[Array, Array]]:
         """Each parameter by name with its part of a vector that is laid out like theta."""
@@ -73,6 +85,7 @@ class Objective:
     @contextmanager
     def driven(self) -> Iterator[None]:
         """While inside, layers reuse their buffers: for a loop that reads each result at once."""
+        self._still_one()
         with self._vector.driven():
             self._driven = True
             try:
