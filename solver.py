@@ -205,8 +205,7 @@ class Solver:
         """Epochs of seeded permutations, an update a batch."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
-        dtype = theta.dtype if x.dtype.kind == "f" else x.dtype
-        room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), dtype)
+        room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
         try:
             with self._progress(self.epochs * steps) as advance:
                 for epoch in range(self.epochs):

@@ -59,8 +59,9 @@ def resolved(net: schema.Net) -> schema.Net:
 def _written_out(net: schema.Net) -> list[schema.AnyLayer]:
     """`hidden` and what goes with it as a list of layers."""
     activation = net.activation or "relu"
-    fitting = "xavier" if activation in SATURATING else "he"
-    init = fitting if net.init is None else net.init
+    init = net.init
+    if init is None:
+        init = "xavier" if activation in SATURATING else "he"
     plan: list[Any] = []
     for units in net.hidden or ():
         if activation == "maxout":

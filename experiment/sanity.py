@@ -97,7 +97,7 @@ def gradients(parts: Parts, x: Array, y: Array) -> Iterator[Check]:
         ("gradient of the network", check_layer(net, x)),
         ("gradient of the loss", check_loss(copy.copy(parts.objective.loss), scores, y)),
     ):
-        detail = report.verdict
+        detail: str = report.verdict
         if report.verdict == "wrong":
             finding = report.findings[0]
             detail = f"wrong: {finding.about}: {finding.message}"

@@ -278,3 +278,97 @@ def test_sizes_that_do_not_fit_are_named():
         make().train((X, Y[:60]))
     with pytest.raises(ValueError, match="linear1: Linear: x has shape"):
         make().train((X[:, :4], Y))
+
+
+def test_of_equal_scores_the_lower_loss_is_better():
+    solver = make(epochs=3)
+    answers = iter([(0.5, 0.9), (0.2, 0.9), (0.4, 0.9)])
+    solver.evaluate = lambda x, y: next(answers) if len(y) == 30 else (0.0, 0.0)
+    solver.train(TRAIN, VALIDATION)
+    assert solver.best_epoch == 2
+
+
+class Squares:
+    """A loss of a user's own: forward and backward, nothing more."""
+
+    def forward(self, scores, y):
+        self.d = scores - np.eye(3, dtype=scores.dtype)[y]
+        return float((self.d**2).sum(axis=1).mean())
+
+    def backward(self):
+        return 2 * self.d / len(self.d)
+
+
+def test_a_loss_of_ones_own_trains():
+    net = Sequential(Linear(5, 8, rng=0), ReLU(), Linear(8, 3, rng=1))
+    solver = Solver(Objective(net, Squares()), SGD(0.05), epochs=20, batch_size=16, quiet=True)
+    history = solver.train(TRAIN, VALIDATION)
+    assert history[-1]["data_loss"] < 0.5 * history[0]["data_loss"]
+    assert history[-1]["validation_score"] == -history[-1]["validation_loss"]
+
+
+class Composite:
+    """Holds its parameters a second time, inside another layer."""
+
+    def __init__(self):
+        self.inner = Linear(5, 3, rng=0)
+        self.params = {f"inner.{key}": value for key, value in self.inner.params.items()}
+
+    def forward(self, x):
+        return self.inner.forward(x)
+
+    def backward(self, dout):
+        dx, grads = self.inner.backward(dout)
+        return dx, {f"inner.{key}": value for key, value in grads.items()}
+
+
+def test_a_parameter_held_twice_is_trained_in_both_places():
+    layer = Composite()
+    before = layer.inner.params["W"].copy()
+    solver = Solver(Objective(Sequential(layer), SoftmaxCrossEntropy()), SGD(0.1), quiet=True)
+    solver.train(TRAIN)
+    assert not np.array_equal(layer.inner.params["W"], before)
+    np.testing.assert_array_equal(layer.inner.params["W"], layer.params["inner.W"])
+
+
+def test_a_replaced_parameter_is_an_error_not_a_frozen_layer():
+    solver = make()
+    solver.net.children["linear1"].params["W"] = np.ones((5, 8), np.float32)
+    with pytest.raises(RuntimeError, match="a parameter of the net was replaced"):
+        solver.train(TRAIN)
+
+
+class WrongShape(Linear):
+    """Inherits from a built-in layer, and gives a gradient that would broadcast."""
+
+    def backward(self, dout):
+        dx, grads = super().backward(dout)
+        return dx, {"W": grads["W"][:1], "b": grads["b"]}
+
+
+def test_a_wrong_gradient_of_a_subclass_is_named():
+    net = Sequential(WrongShape(5, 3, rng=0))
+    solver = Solver(Objective(net, SoftmaxCrossEntropy()), SGD(0.1), quiet=True)
+    with pytest.raises(ValueError, match=r"wrongshape1: dW has shape \(1, 3\), expected \(5, 3\)"):
+        solver.train(TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"patience": -1}, "patience"),
+        ({"schedule": 0.1}, "schedule"),
+        ({"optimizer": SGD}, "optimizer"),
+        ({"optimizer": "sgd"}, "optimizer"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises((ValueError, TypeError), match=f"Solver: {message} is"):
+        make(**options)
+
+
+def test_lbfgs_that_has_nothing_to_do_still_leaves_a_record():
+    x = np.zeros((20, 5), np.float32)
+    net = Sequential(Linear(5, 2, rng=0, init=0.0))
+    solver = Solver(Objective(net, SoftmaxCrossEntropy()), LBFGS(5), quiet=True)
+    assert len(solver.train((x, np.arange(20) % 2))) >= 1
