@@ -11,7 +11,7 @@ from experiment import schema
 from experiment.errors import ConfigError, choices, inert
 from experiment.layer import build_layer
 
-INPUT = "x"  # the name by which nodes read the network's input
+INPUT = "x"  # the name by
 
 
 def check_nodes(nodes: Sequence[schema.AnyNode], output: str | None) -> None:
@@ -74,7 +74,8 @@ def _check_inputs(
         if name != INPUT and place[name] >= i:
             cycle = _way(nodes, place, name, str(node.name))
             if cycle:
-                raise ConfigError(f"net.nodes: a cycle: {' → '.join([*cycle, cycle[0]])}")
+                shown = cycle if len(cycle) <= SHOWN else [*cycle[: SHOWN // 2], "…"]
+                raise ConfigError(f"net.nodes: a cycle: {' → '.join([*shown, cycle[0]])}")
             raise ConfigError(
                 f"{where}: reads {name!r}, which stands below it; expected nodes in the order "
                 "in which they are computed"
