@@ -11,7 +11,8 @@ from experiment import schema
 from experiment.errors import ConfigError, choices, inert
 from experiment.layer import build_layer
 
-INPUT = "x"  # the name by
+INPUT = "x"  # the name by which nodes read the network's input
+SHOWN = 8  # nodes of a cycle in a message
 
 
 def check_nodes(nodes: Sequence[schema.AnyNode], output: str | None) -> None:

@@ -256,5 +256,5 @@ def test_a_long_cycle_needs_no_recursion(tmp_path):
     first = '{ name = "n0", type = "add", inputs = ["x", "n2999"] }'
     last = '{ name = "n2999", type = "relu", input = "n2998" }'
     text = f"nodes = [{', '.join([first, *nodes[:-1], last])}]"
-    with pytest.raises(ConfigError, match="a cycle: n0 → n1 → n2 → n3 → … → n0$"):
+    with pytest.raises(ConfigError, match=r"a cycle: n0 → n1 → n2 → n3 → … → n0$"):
         built(tmp_path, text)
