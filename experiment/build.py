@@ -35,9 +35,23 @@ def build_data(config: schema.Config) -> tuple[Split, Standardize | None]:
             f"loss.name: binary needs two classes, {dataset.name} has {dataset.n_classes}; "
             "expected softmax or hinge"
         )
-    shares = (1 - section.validation - section.test, section.validation, section.test)
-    sets = split(dataset, shares, section.split_seed)
+    own = _own_test(section, dataset)
+    test = 0.0 if own is not None else section.test
+    sets = split(
+        dataset, (1 - section.validation - test, section.validation, test), section.split_seed
+    )
+    if own is not None:
+        sets = sets._replace(test=own)
     return sets, Standardize.fit(sets.train.x) if section.standardize else None
+
+
+def _own_test(section: schema.Data, train: Dataset) -> Dataset | None:
+    """The test set that comes with the data, if one does."""
+    if isinstance(section, schema.Idx) and section.test_path is not None:
+        return load("idx", path=section.test_path, y_path=section.test_labels, labels=train.labels)
+    if isinstance(section, schema.Cifar10) and section.own_test:
+        return load("cifar10", path=section.path, part="test")
+    return None
 
 
 def _load(section: schema.Data, regression: bool) -> Dataset:

@@ -16,7 +16,7 @@ import tomli_w
 
 from experiment.errors import ConfigError, choices, inert
 from experiment.graph import check_nodes
-from experiment.schema import Config, DropoutLayer, Lbfgs
+from experiment.schema import Config, DropoutLayer, Idx, Lbfgs
 
 MAX_BYTES = 1_000_000
 
@@ -39,7 +39,12 @@ def read(path: Path | str, settings: Iterable[str] = ()) -> Config:
         raise ConfigError(f"{where}: {_readable(str(error), table)}") from None
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    for key in ("path", "labels"):  # of a data file: relative to the configuration
+    for key in (
+        "path",
+        "labels",
+        "test_path",
+        "test_labels",
+    ):  # of a data file: relative to the configuration
         value = getattr(config.data, key, None)
         if isinstance(value, str):
             setattr(config.data, key, str((path.parent / value).absolute()))
@@ -248,6 +253,8 @@ def _check_together(config: Config) -> None:
         raise ConfigError(
             f"data.validation + data.test = {data.validation + data.test:g}, expected less than 1"
         )
+    if isinstance(data, Idx) and (data.test_path is None) != (data.test_labels is None):
+        raise ConfigError("data.test_path and data.test_labels go together")
     if isinstance(config.optim, Lbfgs) and (
         net.dropout
         or any(isinstance(layer, DropoutLayer) for layer in net.layers or net.nodes or ())

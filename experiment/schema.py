@@ -89,16 +89,22 @@ class Npy(DataSection, tag="npy", kw_only=True):
 
 
 class Idx(DataSection, tag="idx", kw_only=True):
-    """MNIST's format: a file of images and one of labels, plain or .gz."""
+    """MNIST's format: a file of images and one of labels, plain or .gz.
+
+    With `test_path` and `test_labels`, the test set of its own, which then is not split off.
+    """
 
     path: str
     labels: str
+    test_path: str | None = None
+    test_labels: str | None = None
 
 
 class Cifar10(DataSection, tag="cifar10", kw_only=True):
-    """A folder of CIFAR-10, in its binary or its Python version."""
+    """A folder of CIFAR-10, in its binary or its Python version, with a test set of its own."""
 
     path: str
+    own_test: bool = True
 
 
 Data = Digits | Spiral | Circle | Moons | Xor | Blobs | Csv | Npy | Idx | Cifar10

@@ -102,3 +102,25 @@ def test_without_a_validation_or_a_test_set(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "1797 training, 0 validation, 0 test" in out
     assert "test   " not in out
+
+
+def test_the_test_set_of_mnist_is_its_own(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name, n in (("train", 60), ("test", 20)):
+        images = rng.integers(0, 256, (n, 2, 2), np.uint8)
+        labels = np.arange(n, dtype=np.uint8) % 3 + 5
+        head = np.array([0x803, n, 2, 2], ">u4").tobytes()
+        (tmp_path / f"{name}-images").write_bytes(head + images.tobytes())
+        head = np.array([0x801, n], ">u4").tobytes()
+        (tmp_path / f"{name}-labels").write_bytes(head + labels.tobytes())
+    config = tmp_path / "mnist.toml"
+    files = 'name = "idx"\npath = "train-images"\nlabels = "train-labels"\n'
+    own = 'test_path = "test-images"\ntest_labels = "test-labels"'
+    text = Path(BASE).read_text().replace('name = "digits"', files + own)
+    config.write_text(text)
+    run = ["--config", str(config), "--set", "solver.epochs=1", "--out", str(tmp_path / "run")]
+    assert solver.main(run) == 0
+    assert "51 training, 9 validation, 20 test" in capsys.readouterr().out
+    config.write_text(text.replace('test_labels = "test-labels"', ""))
+    assert solver.main(run) == 2
+    assert "data.test_path and data.test_labels go together" in capsys.readouterr().err
