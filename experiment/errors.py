@@ -17,7 +17,11 @@ class ConfigError(ValueError):
 def choices(given: str, valid: Iterable[str]) -> str:
     """`; did you mean 'relu'? (valid: elu, relu, …)`: the end of a message about a wrong name."""
     names = sorted(valid)
-    alike = [name for name in names if abs(len(name) - len(given)) <= 2 + len(given) // 4]
+    alike = [
+        name
+        for name in names
+        if abs(len(name) - len(given)) <= 2 + len(given) // 4 or name.startswith(given)
+    ]
     near = difflib.get_close_matches(given.lower(), alike, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"{hint} (valid: {', '.join(names)})"

@@ -17,6 +17,16 @@ class Linear(Layer):
     Shapes:   x (N, D) → y (N, M);  W (D, M);  b (M,)
     Caches:   x
     Errors:   ValueError when x is not (N, D) or dout not (N, M)
+
+    >>> layer = Linear(3, 4, rng=0, dtype=np.float64)
+    >>> layer.params["W"][...] = [[3, 2, 1, -1], [2, 1, 3, 2], [3, 2, 1, -2]]
+    >>> layer.forward([[2, 1, -3], [-3, 4, 2]])  # the lecture's example, recomputed
+    array([[-1., -1.,  2.,  6.],
+           [ 5.,  2., 11.,  7.]])
+    >>> dx, grads = layer.backward([[2, 3, -3, 9], [-8, 1, 4, 6]])
+    >>> dx
+    array([[  0.,  16.,  -9.],
+           [-24.,   9., -30.]])
     """
 
     forward_rule = "y = x W + b"

@@ -14,6 +14,13 @@ class ReLU(Layer):
     Backward: dx = dout · 1[x > 0]
     Shapes:   any
     Caches:   the mask x > 0, one byte an entry
+
+    >>> layer = ReLU()
+    >>> layer.forward([1, -2, 3, -1])
+    array([1., 0., 3., 0.], dtype=float32)
+    >>> dx, _ = layer.backward([4, -1, 5, 9])
+    >>> dx
+    array([4., 0., 5., 0.], dtype=float32)
     """
 
     forward_rule = "y = max(0, x)"

@@ -25,6 +25,11 @@ class Sequential(Container):
     Children are given in order, named by their kind and number (`linear1`, `relu1`, `linear2`)
     or by keyword: `Sequential(fc1=Linear(4, 3, rng=0), relu1=ReLU())`. A child may be any
     object that keeps the contract. Parameters are named `child.param`.
+
+    >>> from layers import Linear, ReLU
+    >>> net = Sequential(Linear(64, 100, rng=0), ReLU(), Linear(100, 10, rng=1))
+    >>> {name: value.shape for name, value in net.params.items()}
+    {'linear1.W': (64, 100), 'linear1.b': (100,), 'linear2.W': (100, 10), 'linear2.b': (10,)}
     """
 
     def __init__(self, *layers: Any, **named: Any) -> None:
