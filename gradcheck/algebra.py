@@ -1,319 +1,409 @@
-"""What must hold exactly, with no differencing: repeatability, linearity, independence of history."""
+"""What must hold exactly, with no differencing: so no tolerance but that of rounding.
+
+A right backward gives the same answer twice, is linear in `dout`, gives nothing for nothing,
+hands out arrays of its own, and answers for the last forward of its own instance.
+"""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import EPS, Array, peak
+from gradcheck.arrays import EPS, Array, is_real, length, peak
 from gradcheck.report import Finding
-from gradcheck.subject import LayerRaisedError, Subject
+from gradcheck.subject import LayerRaisedError, Subject, as_float
 from gradcheck.upstream import signed
 
 Found = dict[str, Array]
 
+SCALES = (-1.0, 2.0**-20, 2.0**-8, 2.0**8, 2.0**20)
+THIRDS = (3.0, 5.0 / 3.0, -7.0 / 3.0)
+_LEAST = 1e-280
 
-def exact_findings(
-    subject: Subject, dout: Array, base: Found, values_right: bool
-) -> Iterator[Finding]:
+
+def exact_findings(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
     """Every exact law that is broken; `base` holds the gradients for `dout`, of a fresh forward."""
+    again = list(repeats(subject, dout, base))
+    yield from again
+    told = {f.about for f in again}
     if subject.kind == "layer":
-        yield from _upstream(subject, dout, base)
-    yield from _again(subject, dout, base)
-    if values_right and subject.snapshot.random():
-        yield from _two_masks(subject, dout)
-    yield from _history(subject, dout, base)
+        for finding in linearity(subject, dout, afresh=bool(again)):
+            if finding.about not in told:
+                yield finding
+    if not again:
+        yield from history(subject, dout, base)
 
 
-def close(a: Array, b: Array, factor: float = 1e4, scale: float | None = None) -> bool:
+def close(a: Array, b: Array, factor: float = 256.0) -> bool:
     """Whether two computations of one number differ by rounding alone."""
     if a.shape != b.shape:
         return False
-    with np.errstate(all="ignore"):
-        top = max(peak(a), peak(b)) if scale is None else scale
-        if not np.isfinite(top):
-            return bool(np.array_equal(a, b, equal_nan=True))
-        return bool(np.all(np.abs(a - b) <= factor * EPS * top))
-
-
-def _get(subject: Subject, dout: Array) -> Found | None:
-    try:
-        with np.errstate(all="ignore"):
-            return subject.gradients(dout)
-    except Exception:
-        return None
-
-
-def _upstream(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
-    """dout enters linearly: backward(a d₁ + b d₂) = a backward(d₁) + b backward(d₂)."""
-    rng = np.random.default_rng(1)
-    zero = _get(subject, np.zeros_like(dout))
-    other = signed(dout.shape, rng)
-    second = _get(subject, other)
-    tests = [
-        (2.0, -3.0, "2 d₁ − 3 d₂"),
-        (-1.0, 0.0, "−d₁"),
-        (1e3, 0.0, "1000 d₁"),
-        (1e-3, 0.0, "0.001 d₁"),
-    ]
-    sums = [(a, b, text, _get(subject, a * dout + b * other)) for a, b, text in tests]
-    positive = np.abs(dout)
-    sums_positive = _get(subject, positive)
-    negative = _get(subject, -positive)
-    for about, g in base.items():
-        z = zero.get(about) if zero is not None else None
-        if z is None or second is None or about not in second:
-            continue
-        g2 = second[about]
-        leak = peak(z)
-        scale = max(peak(g), peak(g2))
-        if scale > 0 and close(g, g2, 1.0) and np.array_equal(g, g2):
-            yield Finding(about, "upstream-ignored", "the gradient is the same whatever dout is")
-            continue
-        if leak > 0:
-            # A part that does not scale: constant, or a whole term without dout.
-            rest_linear = True
-            for a, b, _, got in sums:
-                if got is None or about not in got:
-                    continue
-                wanted = z + a * (g - z) + b * (g2 - z)
-                if not close(got[about], wanted, 1e4, (abs(a) + abs(b)) * scale + leak):
-                    rest_linear = False
-            finding = Finding(
-                about, "upstream-partial", f"backward(0) is not 0 but as large as {leak:.3g}"
-            )
-            if rest_linear:
-                flat = np.ptp(z) <= 1e-9 * leak
-                small = leak < 1e-3 * scale
-                order = (
-                    ["constant-leak", "upstream-partial"]
-                    if flat or small
-                    else ["upstream-partial", "constant-leak"]
-                )
-            else:
-                order = ["upstream-nonlinear", "upstream-partial"]
-            leaf = next(leaf for leaf in subject.leaves if leaf.about == about)
-            value = np.array(subject.value(leaf), np.float64)
-            if not leaf.is_input and _of_parameter(z, value):
-                bias = ["bias-penalized"] if value.ndim < 2 else []
-                order = [*bias, "penalty-extra", *order]
-                finding.message = "it holds a multiple of the parameter, even where dout is 0"
-            finding.cause, finding.causes = order[0], order
-            index = np.unravel_index(int(np.argmax(np.abs(z))), z.shape)
-            finding.index = tuple(int(i) for i in index)
-            finding.expected, finding.got = 0.0, float(z[index])
-            finding.error, finding.bound = leak, 0.0
-            yield finding
-            continue
-        for a, b, text, got in sums:
-            if got is None or about not in got:
-                continue
-            wanted = a * g + b * g2
-            if not close(got[about], wanted, 1e4, (abs(a) + abs(b)) * scale):
-                gap = np.abs(got[about] - wanted)
-                index = np.unravel_index(int(np.nanargmax(gap)), gap.shape)
-                lost = _narrow(g) and peak(gap) < 1e-2 * (abs(a) + abs(b)) * scale
-                yield Finding(
-                    about,
-                    "precision-lost" if lost else "upstream-nonlinear",
-                    "it is computed or returned in a type narrower than the layer's"
-                    if lost
-                    else f"backward({text}) is not what linearity in dout demands",
-                    index=tuple(int(i) for i in index),
-                    expected=float(wanted[index]),
-                    got=float(got[about][index]),
-                    error=float(gap[index]),
-                    bound=1e4 * EPS * (abs(a) + abs(b)) * scale,
-                )
-                break
-        else:
-            if sums_positive is not None and negative is not None and about in sums_positive:
-                p, n = sums_positive[about], negative[about]
-                if not close(p, -n, 1e4):
-                    yield Finding(
-                        about,
-                        "upstream-nonlinear",
-                        "backward(−d) is not −backward(d) when all of d has one sign",
-                    )
-
-
-def _narrow(g: Array) -> bool:
-    """Whether every number fits float32 exactly, and not all are whole: they came from there."""
-    with np.errstate(all="ignore"):
-        fits = np.array_equal(g, g.astype(np.float32).astype(np.float64))
-    return fits and not np.array_equal(g, np.round(g))
-
-
-def _of_parameter(z: Array, value: Array) -> bool:
-    """Whether a gradient at dout = 0 is a multiple of its parameter, or of the parameter's sign."""
-    if z.shape != value.shape or peak(value) == 0 or value.size < 2:
+    if not np.array_equal(np.isfinite(a), np.isfinite(b)):
         return False
-    for unit in (value, np.sign(value)):
-        c = float(np.vdot(z, unit) / np.vdot(unit, unit))
-        if close(z, c * unit, 1e6):
-            return True
-    return False
+    sure = np.isfinite(a)
+    top = max(peak(a[sure]), peak(b[sure]))
+    return bool(np.all(np.abs(a[sure] - b[sure]) <= factor * EPS * top))
 
 
-def _again(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
-    """A second backward after the one forward gives the same, and spoils no earlier result."""
+def floats(found: Mapping[str, Array | None]) -> Found:
+    """The gradients that are there, as fresh float64 arrays."""
+    return {about: as_float(g) for about, g in found.items() if g is not None}
+
+
+def differs(about: str, cause: str, message: str, expected: Array, got: Array) -> Finding:
+    """A finding with the entry where the two differ most."""
+    finding = Finding(about, cause, message)
+    if expected.shape == got.shape and got.size:
+        gap = np.nan_to_num(np.abs(got - expected), nan=np.inf)
+        at = int(np.argmax(gap))
+        finding.index = tuple(int(i) for i in np.unravel_index(at, got.shape))
+        finding.expected, finding.got = float(expected.flat[at]), float(got.flat[at])
+        finding.error, finding.bound = float(gap.flat[at]), 0.0
+    return finding
+
+
+# ---- the same answer again ---------------------------------------------------------------
+
+
+def repeats(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
+    """A second backward after one forward gives the same, and spoils no earlier result."""
     subject.forward()
+    given = np.array(dout, dtype=subject.output_dtype())
     try:
-        first_raw = subject.sorted_out(subject.backward_raw(_as_given(subject, dout)))
-        first = {a: np.array(g, np.float64) for a, g in first_raw.items() if g is not None}
-        second_raw = subject.sorted_out(subject.backward_raw(_as_given(subject, dout)))
+        results = subject.sorted_out(subject.backward_raw(given))
+        first = floats(results)
+        second = floats(subject.backward(dout))
     except LayerRaisedError as error:
         yield Finding("contract", "raises", f"a second backward after one forward: {error}")
         return
-    except Exception:
+    broken = [about for about, g in first.items() if _differ(second, about, g)]
+    for about in broken:
+        yield _not_repeated(subject, dout, about, first[about], second[about])
+    if broken:
         return
-    random = bool(subject.snapshot.random())
-    accumulated = False
-    for about, g in first.items():
-        again = second_raw.get(about)
-        if again is None or about not in base:
-            continue
-        if not close(np.array(again, np.float64), g, 100.0):
-            accumulated = True
-            redrawn = random and not close(np.array(again, np.float64), 2 * g, 100.0)
-            cause = "randomness-redrawn" if redrawn else "accumulates"
-            text = (
-                "two backwards after one forward differ: randomness is drawn again"
-                if redrawn
-                else "the second backward after one forward gives another answer"
-            )
-            yield Finding(about, cause, text)
-        elif not close(g, base[about], 100.0):
-            yield Finding(
-                about, "accumulates", "the same call at the same point gives another answer"
-            )
-            accumulated = True
-    if accumulated:
+    late = [about for about, g in base.items() if _differ(first, about, g)]
+    for about in late:
+        message = "the same forward and backward once more give another gradient"
+        yield differs(about, "accumulates", message, base[about], first[about])
+    if not late:
+        yield from _overwritten(subject, dout, results, first)
+
+
+def _differ(found: Found, about: str, g: Array) -> bool:
+    return about in found and not close(found[about], g)
+
+
+def _not_repeated(
+    subject: Subject, dout: Array, about: str, first: Array, second: Array
+) -> Finding:
+    third = floats(subject.backward(dout)).get(about, second)
+    step = second - first if first.shape == second.shape else second
+    if step.shape == third.shape and close(third - second, step, 1e5):
+        message = "a second backward returns more: it adds to the last gradient"
+        return differs(about, "accumulates", message, first, second)
+    if _redrawn(subject, dout, about):
+        message = "two backwards after one forward differ: it draws random numbers again"
+        return differs(about, "randomness-redrawn", message, first, second)
+    message = "a second backward after one forward gives another gradient"
+    return differs(about, "accumulates", message, first, second)
+
+
+def _redrawn(subject: Subject, dout: Array, about: str) -> bool:
+    """Whether backward repeats itself as soon as the generators are put back, or draws globally."""
+    if not subject.snapshot.random():
+        before = str(np.random.get_state())  # noqa: NPY002
+        subject.backward(dout)
+        return str(np.random.get_state()) != before  # noqa: NPY002
+    subject.forward()
+    subject.snapshot.restore_randomness()
+    a = floats(subject.backward(dout)).get(about)
+    subject.snapshot.restore_randomness()
+    b = floats(subject.backward(dout)).get(about)
+    return a is not None and b is not None and close(a, b)
+
+
+def _overwritten(
+    subject: Subject, dout: Array, results: Mapping[str, Array | None], first: Found
+) -> Iterator[Finding]:
+    """Whether a later call changes an earlier result, or writing into one spoils a later call."""
+
+    def spoilt(call: str) -> list[Finding]:
+        return [
+            Finding(about, "aliased-result", f"a later {call} overwrites the gradient given before")
+            for about, g in results.items()
+            if isinstance(g, np.ndarray) and not _same(g, first[about])
+        ]
+
+    try:
+        subject.backward(-0.5 * dout)
+        found = spoilt("backward")
+        if not found:
+            subject.forward([shifted(x) for x in subject.xs], restore=False)
+            subject.backward(3.0 * dout)
+            found = spoilt("forward and backward")
+    except Exception:
+        found = []
+    yield from found
+    if found:
         return
-    # Another upstream gradient, then another forward: the first results must stay as they were.
-    try:
-        subject.backward_raw(_as_given(subject, -2.0 * dout))
-        changed = "backward"
-        if all(_same(first_raw[a], first[a]) for a in first):
-            subject.forward([_shifted(x) for x in subject.xs], restore=False)
-            subject.backward_raw(_as_given(subject, 3.0 * dout))
-            changed = "forward and backward"
-    except Exception:
-        return
-    for about, g in first.items():
-        if not _same(first_raw[about], g):
-            yield Finding(
-                about, "aliased-result", f"a later {changed} changes the gradient returned before"
-            )
-            return
-
-
-def _history(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
-    """What other calls and other instances did before must not matter."""
-    others = [_shifted(x) for x in subject.xs]
-    results: list[tuple[str, str, Found]] = []
-    try:
-        y1 = np.array(subject.forward(others), copy=True)
-        kept = subject.forward_raw([_copy(x) for x in others])
-        snapshot = np.array(kept, np.float64, copy=True)
-        subject.snapshot.restore_randomness()
-        subject.forward(restore=False)
-        if isinstance(kept, np.ndarray) and not _same(kept, snapshot):
-            yield Finding(
-                "forward", "aliased-result", "a later forward changes the output returned before"
-            )
-        subject.snapshot.restore()
-        subject.forward(others, restore=False)
-        subject.backward(dout if y1.shape == dout.shape else np.ones_like(y1))
-        subject.forward(others, restore=False)
-        subject.snapshot.restore_randomness()
-        subject.forward(restore=False)
-        results.append(
-            ("stale-cache", "earlier calls with other inputs change it", _now(subject, dout))
-        )
-    except Exception:
-        pass
-    try:
-        subject.snapshot.restore()
-        twin = Subject(copy.deepcopy(subject.layer), subject.xs, subject.kind, subject.counts)
-        subject.forward()
-        twin.forward(others)
-        results.append(
-            ("stale-cache", "another instance's forward changes it", _now(subject, dout))
-        )
-    except Exception:
-        pass
-    seen = set()
-    for cause, text, found in results:
-        for about, g in base.items():
-            if about in found and about not in seen:
-                if not close(found[about], g, 1e5):
-                    seen.add(about)
-                    yield Finding(about, cause, f"the gradient depends on history: {text}")
-
-
-def _two_masks(subject: Subject, dout: Array) -> Iterator[Finding]:
-    """With randomness running on, the gradient belongs to the last forward's draw."""
-    from gradcheck.oracle import Oracle
-
     try:
         subject.forward()
-        # Where the second draw starts; its gradient is judged by differences from there.
-        starts = [(g, g.bit_generator.state) for g in subject.generators()]
-        subject.forward(restore=False)
-        got = subject.backward(dout)
+        handed = subject.sorted_out(subject.backward_raw(_typed(subject, dout)))
+        for g in handed.values():
+            if isinstance(g, np.ndarray) and g.flags.writeable and g.dtype.kind == "f":
+                g[...] = 0.125
+        again = floats(subject.backward(dout))
     except Exception:
         return
-    twin = subject.moved()
-    for (_, at), generator in zip(starts, twin.generators(), strict=False):
-        generator.bit_generator.state = at
-    twin = Subject(twin.layer, twin.xs, twin.kind, twin.counts)
-    try:
-        oracle = Oracle(twin, dout)
-        move = oracle.random_direction()
-        total = sum(
-            float(np.sum(np.asarray(got[a]) * m)) for a, m in move.items() if got.get(a) is not None
-        )
-        size = sum(
-            float(np.sum(np.abs(np.asarray(got[a]) * m)))
-            for a, m in move.items()
-            if got.get(a) is not None
-        )
-        slope = oracle.direction(move, total, 1e-9 * size, 1e-6 * size)
-    except Exception:
-        return
-    if not slope.jump and np.isfinite(slope.bound) and slope.bound <= 1e-3 * size:
-        if not slope.admits(total, 1e-9 * size):
-            about = subject.leaves[0].about
-            yield Finding(
-                about,
-                "stale-cache",
-                "after a second forward with new randomness the gradient is not that forward's",
-                causes=["stale-cache", "randomness-redrawn"],
-            )
+    finally:
+        subject.snapshot.restore_all()
+    for about, g in first.items():
+        if _differ(again, about, g):
+            message = "writing into the gradient spoils the next backward: it is the layer's own"
+            yield Finding(about, "aliased-result", message)
 
 
-def _now(subject: Subject, dout: Array) -> Found:
-    found = subject.backward(dout)
-    return {a: np.array(g, np.float64) for a, g in found.items() if g is not None}
+def _same(raw: Array, kept: Array) -> bool:
+    return bool(np.array_equal(as_float(raw), kept, equal_nan=True))
 
 
-def _as_given(subject: Subject, dout: Array) -> Array:
+def _typed(subject: Subject, dout: Array) -> Array:
     return np.array(dout, dtype=subject.output_dtype())
 
 
-def _same(raw: Array | None, kept: Array) -> bool:
-    return raw is not None and np.array_equal(np.array(raw, np.float64), kept, equal_nan=True)
+# ---- linear in dout ----------------------------------------------------------------------
 
 
-def _copy(x: object) -> object:
-    return x.copy("K") if isinstance(x, np.ndarray) else x
+def linearity(subject: Subject, dout: Array, afresh: bool = False) -> Iterator[Finding]:
+    """Backward of zero, of scaled, negated, split and summed upstream gradients.
+
+    Scaling by a power of two is exact in every linear computation, whatever cancels in it;
+    scaling by thirds shows how large the rounding is, which sums are then allowed.
+    """
+    y = subject.forward()
+    natural = {
+        leaf.about: 64 * EPS * float(np.sum(np.abs(dout * y))) / length(subject.value(leaf))
+        for leaf in subject.leaves
+    }
+
+    def back(d: Array) -> Found:
+        if afresh:
+            subject.forward()
+        return floats(subject.backward(d))
+
+    other = signed(dout.shape, np.random.default_rng(1))
+    try:
+        zero, base, second = back(np.zeros_like(dout)), back(dout), back(other)
+        scaled = {s: back(s * dout) for s in (*SCALES, *THIRDS)}
+        positive, negative = back(np.maximum(dout, 0)), back(np.maximum(-dout, 0))
+        mixed = back(2.0 * dout - 3.0 * other)
+    except LayerRaisedError as error:
+        yield Finding("contract", "raises", f"with another dout, {error}")
+        return
+    answers = [zero, second, positive, negative, mixed, *scaled.values()]
+    for about, g in base.items():
+        if (
+            about not in natural
+            or not np.all(np.isfinite(g))
+            or any(about not in a or a[about].shape != g.shape for a in answers)
+        ):
+            continue
+        if peak(zero[about]) > 0:
+            linear = all(
+                _nearly(scaled[s][about] - zero[about], s * (g - zero[about])) for s in THIRDS
+            )
+            yield _left_over(subject, dout, about, zero[about], g, second[about], linear)
+            continue
+        yield from _not_scaled(about, g, {s: a[about] for s, a in scaled.items()}, natural[about])
+        rounding = max(peak(scaled[s][about] / s - g) for s in THIRDS)
+        size = max(peak(g), peak(second[about]))
+        allowed = 128 * rounding + 2048 * EPS * size + natural[about]
+        if rounding > 1e-6 * size:
+            continue  # told by _not_scaled, or too rough to tell
+        sums = (
+            ("the parts of dout above and below zero do not add up",
+             positive[about] - negative[about], g),
+            ("backward(2 d1 - 3 d2) is not 2 backward(d1) - 3 backward(d2)",
+             2 * g - 3 * second[about], mixed[about]),
+        )  # fmt: skip
+        for message, expected, got in sums:
+            if not peak(expected - got) <= 5 * allowed:
+                yield differs(about, "upstream-nonlinear", message, expected, got)
+                break
 
 
-def _shifted(x: object) -> object:
-    """Another input of the same kind: floats scaled and turned round, whole numbers as they are."""
-    if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size:
-        return (0.5 * np.flip(x) + 0.25 * x + 0.125 * np.sign(x)).astype(x.dtype)
+def _nearly(a: Array, b: Array) -> bool:
+    return peak(a - b) <= 1e-6 * max(peak(a), peak(b))
+
+
+def _not_scaled(
+    about: str, g: Array, scaled: dict[float, Array], natural: float
+) -> Iterator[Finding]:
+    for s, a in scaled.items():
+        exact = s in SCALES
+        top = max(peak(g), peak(a / s))
+        if not np.all(np.isfinite(a)) or 0 < peak(g) * min(abs(s), 1.0) < _LEAST:
+            continue
+        if peak(a / s - g) > (64 * EPS * top if exact else 1e-6 * top + natural):
+            message = f"backward({s:g} dout) is not {s:g} backward(dout)"
+            yield differs(about, "upstream-nonlinear", message, s * g, a)
+            return
+
+
+def _left_over(
+    subject: Subject, dout: Array, about: str, zero: Array, one: Array, two: Array, linear: bool
+) -> Finding:
+    """Name what backward(0) leaves over."""
+    worst = float(zero.flat[int(np.argmax(np.abs(zero)))])
+
+    def named(message: str, *causes: str) -> Finding:
+        finding = differs(about, causes[0], message, np.zeros_like(zero), zero)
+        finding.causes = list(causes)
+        return finding
+
+    if close(zero, one) and close(zero, two):
+        return named("the gradient is the same whatever dout is", "upstream-ignored")
+    if not linear:
+        message = f"backward(0) is {worst:.3g}, and the rest is not linear in dout either"
+        return named(message, "upstream-nonlinear", "upstream-partial")
+    if np.ptp(zero) <= 1e-6 * abs(worst) and zero.size > 1:
+        return named(f"backward(0) is {worst:.3g}: a constant is added", "constant-leak")
+    leaf = next(leaf for leaf in subject.leaves if leaf.about == about)
+    value = np.asarray(subject.value(leaf), np.float64)
+    if not leaf.is_input and value.size > 1:
+        for shape, noun in ((value, "the parameter"), (np.sign(value), "its sign")):
+            factor = float(np.vdot(zero, shape)) / max(float(np.vdot(shape, shape)), 1e-300)
+            if factor != 0 and peak(zero - factor * shape) <= 1e-9 * peak(zero):
+                message = f"backward(0) is {factor:.3g} times {noun}: a penalty forward has not"
+                if _added_on(subject, dout, about):
+                    return named(message, "bias-penalized", "penalty-extra")
+                return named(message, "penalty-extra")
+    message = f"backward(0) is not 0 but up to {worst:.3g}: a part does not scale with dout"
+    if abs(worst) < 1e-3 * peak(one):
+        return named(message, "constant-leak", "upstream-partial")
+    return named(message, "upstream-partial", "constant-leak")
+
+
+def _added_on(subject: Subject, dout: Array, about: str) -> bool:
+    """Whether a parameter's gradient does not depend on the input, as a bias's does not."""
+    try:
+        here = subject.gradients(dout)[about]
+        there = subject.gradients(dout, [shifted(x) for x in subject.xs])[about]
+    except Exception:
+        return False
+    return close(here, there)
+
+
+# ---- other calls and other instances -----------------------------------------------------
+
+
+def history(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
+    """What other calls and other instances did before must not matter."""
+    told: set[str] = set()
+    if subject.snapshot.random():
+        for finding in _two_draws(subject, dout):
+            told.add(finding.about)
+            yield finding
+    for law in (_earlier_call, _other_instance, _moved_parameters):
+        try:
+            found = list(law(subject, dout, base))
+        except Exception:
+            found = []
+        finally:
+            subject.snapshot.restore_all()
+        for finding in found:
+            if finding.about not in told:
+                told.add(finding.about)
+                yield finding
+
+
+def _stale(base: Found, got: Found, message: str) -> Iterator[Finding]:
+    for about, g in base.items():
+        if about in got and not close(got[about], g, 1e5):
+            yield differs(about, "stale-cache", message, g, got[about])
+
+
+def _earlier_call(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
+    others = [shifted(x) for x in subject.xs]
+    y = subject.forward()
+    subject.snapshot.restore()
+    kept = subject.forward_raw(others)
+    snapshot = np.array(kept, np.float64, copy=True)
+    subject.backward(dout if snapshot.shape == dout.shape else np.ones_like(snapshot))
+    subject.snapshot.restore_randomness()
+    now = subject.forward(restore=False)
+    if isinstance(kept, np.ndarray) and not _same(kept, snapshot):
+        message = "a later forward overwrites the output given before"
+        yield Finding("forward", "aliased-result", message)
+    if not close(now, y):
+        return  # its state is meant to enter the output, and so the gradient
+    got = floats(subject.backward(dout))
+    yield from _stale(base, got, "a call with other inputs before it changes the gradient")
+
+
+def _other_instance(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
+    subject.snapshot.restore()
+    twin = Subject(copy.deepcopy(subject.layer), subject.xs, subject.kind, subject.counts)
+    subject.forward()
+    y = twin.forward([shifted(x) for x in subject.xs])
+    twin.backward(dout if y.shape == dout.shape else np.ones_like(y))
+    got = floats(subject.backward(dout))
+    yield from _stale(base, got, "another instance's forward changes the gradient")
+
+
+def _moved_parameters(subject: Subject, dout: Array, base: Found) -> Iterator[Finding]:
+    """After an update in place, the gradient is that of the new parameters."""
+    moved = {
+        leaf.key: np.asarray(subject.value(leaf) * 1.25 + 0.0625, subject.value(leaf).dtype)
+        for leaf in subject.leaves
+        if not leaf.is_input
+    }
+    if not moved:
+        return
+    fresh = subject.moved(params=moved)
+    y = fresh.forward()
+    right = floats(fresh.backward(dout))
+    subject.forward()
+    subject.backward(dout)
+    for leaf in subject.leaves:
+        if leaf.key in moved:
+            subject.write(leaf, moved[leaf.key])
+    subject.snapshot.restore_randomness()
+    now = subject.forward(restore=False)
+    if close(now, y):
+        got = floats(subject.backward(dout))
+        yield from _stale(right, got, "after an update the gradient is that of older parameters")
+
+
+def _two_draws(subject: Subject, dout: Array) -> Iterator[Finding]:
+    """With randomness running on, the gradient belongs to the last forward's draw."""
+    subject.forward()
+    starts = [generator.bit_generator.state for generator in subject.generators()]
+    subject.forward(restore=False)
+    try:
+        got = floats(subject.backward(dout))
+        twin = subject.moved()
+        for start, generator in zip(starts, twin.generators(), strict=True):
+            generator.bit_generator.state = start
+        twin = Subject(twin.layer, twin.xs, twin.kind, twin.counts)
+        right = twin.gradients(dout)
+    except Exception:
+        return
+    finally:
+        subject.snapshot.restore_all()
+    for about, g in right.items():
+        if about in got and not close(got[about], g, 1e5):
+            message = "after a second forward the gradient is not that of its new random numbers"
+            finding = differs(about, "stale-cache", message, g, got[about])
+            finding.causes = ["stale-cache", "randomness-redrawn"]
+            yield finding
+
+
+def shifted(x: Any) -> Any:
+    """Another input of the same kind and shape."""
+    if is_real(x) and x.size:
+        return np.asarray(0.5 * np.flip(x) + 0.25 * x + 0.125 * np.sign(x), x.dtype)
     if isinstance(x, np.ndarray) and x.ndim:
         return np.flip(x).copy()
     return x

@@ -24,3 +24,15 @@ def peak(a: Array | None) -> float:
 def power_of_two(value: float) -> float:
     """The power of two nearest below `value`, so that steps of it are exact."""
     return float(2.0 ** np.floor(np.log2(value))) if value > 0 else 1.0
+
+
+def length(values: Array) -> float:
+    """How far to move an array: its typical magnitude, a power of two, about 1 at most."""
+    if values.size == 0:
+        return 1.0
+    top = peak(values)
+    if top == 0 or not np.isfinite(top):
+        return 1.0
+    normal = values / top
+    typical = top * float(np.sqrt(np.mean(normal * normal)))
+    return power_of_two(max(min(1.0, typical), typical * 2.0**-20))

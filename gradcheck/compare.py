@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gradcheck.arrays import EPS, Array, peak
-from gradcheck.oracle import Oracle, Slope
-from gradcheck.subject import Leaf, Subject
+from gradcheck.oracle import Oracle, Slope, Slopes
+from gradcheck.subject import Leaf
 
 ENTRIES = 400  # up to so many entries of one array are looked at one by one
-CLOSE_LOOKS = 24  # entries of one array that are looked at with many steps
+CLOSE_LOOKS = 8  # entries of one array that are looked at with many steps
 DIRECTIONS = 3
 WANTED = 1e-6  # a bound this small, relative to the gradient, is good
 NEEDED = 1e-3  # a bound above this decides nothing
@@ -67,7 +67,9 @@ def compare_leaf(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
 def slack_of(oracle: Oracle, leaf: Leaf, got: Array) -> Array:
     """The rounding that a float64 backward may have, for each entry."""
     noise = oracle.noise_got.get(leaf.about)
-    measured = 10.0 * noise if noise is not None and noise.shape == got.shape else 0.0
+    measured: Array | float = 0.0
+    if noise is not None and noise.shape == got.shape:
+        measured = 16.0 * np.maximum(noise, np.median(noise))
     slack: Array = measured + 16.0 * EPS * peak(got) + np.zeros(got.shape)
     return slack
 
@@ -81,6 +83,9 @@ def _by_entries(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
     with np.errstate(all="ignore"):
         fits = np.abs(flat - slopes.value) <= slopes.bound + slack
         doubtful = np.flatnonzero(~(fits & (slopes.bound <= goal)))
+    if not np.all(fits):
+        oracle.measure_noise()
+        slack = slack_of(oracle, leaf, got).ravel()
     result = Comparison(leaf, got, looked=size)
     wrong: list[tuple[float, int, Slope]] = []
     # First those that look worst, then those that are merely unclear.
@@ -98,6 +103,10 @@ def _by_entries(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
         elif not slope.admits(float(flat[i]), float(slack[i])):
             excess_i = abs(float(flat[i]) - slope.value) - slope.half
             wrong.append((excess_i, int(i), slope))
+    for i in _sharpen(oracle, leaf, got, slopes):
+        slope = Slope(float(slopes.value[i]), float(slopes.bound[i]))
+        if not slope.admits(float(flat[i]), float(slack[i])) and slope.bound <= NEEDED * scale:
+            wrong.append((abs(float(flat[i]) - slope.value), i, slope))
     known = ~slopes.jump & np.isfinite(slopes.value)
     result.expected = slopes.value.reshape(got.shape)
     result.bound = (slopes.bound + slack).reshape(got.shape)
@@ -114,6 +123,21 @@ def _by_entries(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
     else:
         _ties(oracle, leaf, got, slopes.half.reshape(got.shape), result)
     return result
+
+
+def _sharpen(oracle: Oracle, leaf: Leaf, got: Array, slopes: Slopes) -> list[int]:
+    """Entries that fit a bound which is wide beside the gradient: longer steps may narrow it."""
+    sharper: list[int] = []
+    goal = NEEDED * peak(got)
+    vague = np.flatnonzero((slopes.bound > goal) & ~slopes.jump & (slopes.half == 0))
+    for count, i in enumerate(vague if goal > 0 else ()):
+        slope = oracle.farther(leaf, int(i), float(slopes.bound[i]), WANTED * peak(got))
+        if slope.bound < slopes.bound[i] and not slope.jump and slope.half == 0:
+            slopes.value[i], slopes.bound[i] = slope.value, slope.bound
+            sharper.append(int(i))
+        elif count >= 2:
+            break
+    return sharper
 
 
 def _ties(oracle: Oracle, leaf: Leaf, got: Array, half: Array, result: Comparison) -> None:
@@ -201,38 +225,47 @@ def _bisect(oracle: Oracle, leaf: Leaf, got: Array, move: Array, result: Compari
 
 
 def joint_direction(
-    subject: Subject, dout: Array, got: dict[str, Array], seed: int = 0, ones: bool = False
-) -> tuple[bool, float, float, float] | None:
-    """One probe along a random direction through all arrays: (fits, expected, got, bound).
+    oracle: Oracle, got: dict[str, Array], ties: bool = False
+) -> tuple[bool, Slope, float] | None:
+    """One probe along a random direction through all arrays: (fits, slope, what got says).
 
-    None when the point decides nothing. `ones` moves all inputs together instead.
+    None when the point decides nothing. At `ties`, entries of one value move together.
     """
-    oracle = Oracle(subject, dout, seed)
-    if not np.all(np.isfinite(oracle.y)):
-        return None
-    oracle.measure_noise(with_backward=False)
-    if ones:
-        move = {
-            leaf.about: np.full(subject.value(leaf).shape, oracle.scales[leaf.about])
-            for leaf in subject.leaves
-            if leaf.is_input
-        }
-    else:
-        move = oracle.random_direction()
-    missing = [about for about in move if about not in got]
-    for about in missing:
-        del move[about]
+    move = {about: m for about, m in oracle.random_direction().items() if about in got}
+    subject = oracle.subject
+    tied = [leaf.about for leaf in subject.leaves if ties and leaf.is_input and leaf.about in move]
+    for leaf in subject.leaves:
+        if leaf.about in move and leaf.about not in tied:
+            move[leaf.about] *= _lengths(subject.value(leaf), oracle.scales[leaf.about])
+    if tied:
+        values = [subject.value(leaf) for leaf in subject.leaves if leaf.about in tied]
+        move |= dict(zip(tied, _together(values, [move[a] for a in tied]), strict=True))
     if not move:
         return None
-    with np.errstate(all="ignore"):
-        total = sum(float(np.vdot(got[about], m)) for about, m in move.items())
-        size = sum(peak(got[about]) * peak(m) * float(np.sqrt(m.size)) for about, m in move.items())
+    parts = [(got[about], m) for about, m in move.items()]
+    total = sum(float(np.vdot(g, m)) for g, m in parts)
+    size = sum(peak(g) * peak(m) * float(np.sqrt(m.size)) for g, m in parts)
     if not np.isfinite(total):
         return None
     scale = max(size, 1e-4 * float(np.sum(np.abs(oracle.dout * oracle.y))))
-    slack = 256 * EPS * size
-    slope = oracle.direction(move, total, slack, WANTED * scale)
+    slack = 1024 * EPS * size
+    slope = oracle.direction(move, total, slack, 1e-5 * scale, levels=3)
     if slope.jump or not np.isfinite(slope.bound) or slope.bound > NEEDED * scale:
         return None
-    fits = slope.admits(total, slack)
-    return fits, slope.value, total, slope.bound + slack
+    slope.bound += slack
+    return slope.admits(total), slope, total
+
+
+def _lengths(value: Array, scale: float) -> Array:
+    """The size of each entry beside the typical one, a power of two, between 1/16 and 8."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.exp2(np.clip(np.floor(np.log2(np.abs(value) / scale)), -4, 3)))
+
+
+def _together(values: list[Array], moves: list[Array]) -> list[Array]:
+    """A direction in which equal entries of all arrays move equally."""
+    flat = np.concatenate([v.reshape(-1) for v in values])
+    move = np.concatenate([m.reshape(-1) for m in moves])
+    _, first, inverse = np.unique(flat, return_index=True, return_inverse=True)
+    joint = np.split(move[first][inverse.reshape(-1)], np.cumsum([v.size for v in values])[:-1])
+    return [m.reshape(v.shape) for m, v in zip(joint, values, strict=True)]

@@ -1,6 +1,5 @@
 """One forward and one backward, looked at from outside: what they return and what they touch."""
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from gradcheck.arrays import Array, is_real
 from gradcheck.report import Finding
 from gradcheck.subject import ContractError, LayerRaisedError, Subject
+from gradcheck.touch import Watch, unchanged
 
 Raw = dict[str, Any]
 
@@ -19,79 +19,60 @@ def call_once(subject: Subject, dout: Array) -> tuple[list[Finding], dict[str, A
     """
     subject.snapshot.restore()
     xs = [x.copy("K") if isinstance(x, np.ndarray) else x for x in subject.xs]
-    before = [x.copy("K") if isinstance(x, np.ndarray) else x for x in xs]
-    params = {name: value.copy() for name, value in subject.params.items()}
-    findings: list[Finding] = []
+    watch = Watch(xs, subject.params)
     y = subject.forward_raw(xs)
-    findings += _touched(xs, before, "forward", subject)
-    findings += _params_touched(subject, params, "forward")
-    given = dout.astype(subject.output_dtype())
+    subject.note("forward", watch)
+    given = np.array(dout, dtype=subject.output_dtype())
     kept = given.copy()
     try:
         raw = subject.backward_raw(given)
     except LayerRaisedError as error:
-        return [*findings, _raised(error)], None
-    if not np.array_equal(given, kept, equal_nan=True):
-        findings.append(
-            Finding(
-                "contract", "upstream-mutated", "backward writes into dout, which is not its own"
-            )
-        )
-    if not any(f.cause == "input-mutated" for f in findings):
-        findings += _touched(xs, before, "backward", subject)
-    if not any(f.cause == "parameters-mutated" for f in findings):
-        findings += _params_touched(subject, params, "backward")
+        return [_raised(error)], None
+    if not unchanged(given, kept):
+        subject.note_upstream()
+    subject.note("backward", watch)
     try:
         found = subject.sorted_out(raw)
     except ContractError as error:
-        return [*findings, Finding(error.about, error.cause, str(error))], None
-    findings += _keys(subject, found)
+        return [Finding(error.about, error.cause, str(error))], None
+    adopt_attributes(subject, found)
+    findings = _keys(subject, found)
+    kept_type = _one_type(subject, y)
     good: dict[str, Array] = {}
     for leaf in subject.leaves:
         g = found.get(leaf.about)
         if g is None:
             continue
-        finding = _form(subject, leaf.about, g, subject.value(leaf), dout)
+        finding = _form(leaf.about, g, subject.value(leaf), kept_type)
         if finding is not None:
             findings.append(finding)
         else:
             good[leaf.about] = np.array(g, np.float64)
-            findings += _aliases(subject, leaf.about, g, given, xs, y)
+    if subject.kind == "layer":
+        findings += _aliases(subject, found, given, xs, y)
     return findings, good
+
+
+def adopt_attributes(subject: Subject, found: dict[str, Array | None]) -> None:
+    """A layer without `params` whose gradients are named after its arrays: take those."""
+    if subject.params or subject.kind == "loss":
+        return
+    known = {subject.input_name(k) for k in range(len(subject.xs))}
+    names = [about[1:] for about in found if about not in known]
+    names = [name for name in names if is_real(getattr(subject.layer, name, None))]
+    if names:
+        subject.adopt(names)
+
+
+def _one_type(subject: Subject, y: Any) -> Any:
+    """The float type of a layer that has the same one throughout, else None."""
+    types = {subject.value(leaf).dtype for leaf in subject.leaves}
+    types |= {y.dtype} if isinstance(y, np.ndarray) else set()
+    return types.pop() if len(types) == 1 else None
 
 
 def _raised(error: LayerRaisedError) -> Finding:
     return Finding("contract" if error.where == "backward" else "forward", "raises", str(error))
-
-
-def _touched(xs: list[Any], before: list[Any], where: str, subject: Subject) -> list[Finding]:
-    for k, (x, old) in enumerate(zip(xs, before, strict=True)):
-        if isinstance(x, np.ndarray) and not np.array_equal(x, old, equal_nan=x.dtype.kind in "fc"):
-            name = subject.input_name(k)[1:]
-            return [
-                Finding(
-                    "forward" if where == "forward" else "contract",
-                    "input-mutated",
-                    f"{where} writes into {name}, which is not its own",
-                )
-            ]
-    return []
-
-
-def _params_touched(subject: Subject, before: dict[str, Array], where: str) -> list[Finding]:
-    held = getattr(subject.layer, "params", None)
-    now = held if isinstance(held, dict) else subject.params
-    for name, old in before.items():
-        value = now.get(name, subject.params.get(name)) if hasattr(now, "get") else None
-        if value is None or not np.array_equal(np.asarray(value), old, equal_nan=True):
-            return [
-                Finding(
-                    f"d{name}" if where == "backward" else "forward",
-                    "parameters-mutated",
-                    f"{where} changes the parameter {name}; only an optimizer may",
-                )
-            ]
-    return []
 
 
 def _keys(subject: Subject, found: dict[str, Array | None]) -> list[Finding]:
@@ -108,80 +89,102 @@ def _keys(subject: Subject, found: dict[str, Array | None]) -> list[Finding]:
                 )
             )
     known = {leaf.about for leaf in subject.leaves}
+    inputs = {subject.input_name(k) for k in range(len(subject.xs))}
     for about, g in found.items():
-        if about not in known and g is not None and not about.startswith("dx"):
-            findings.append(
-                Finding(
-                    about,
-                    "gradient-extra",
-                    f"there is a gradient of {about[1:]}, which is no parameter",
-                )
-            )
+        if about in known or g is None:
+            continue
+        if about in inputs:
+            if g.dtype.kind not in "fiub" or np.any(g):
+                text = f"there is a gradient of {about[1:]}, an input of whole numbers"
+                findings.append(Finding(about, "gradient-extra", f"{text}; right would be None"))
+        else:
+            noun = about[1:] if about.startswith("d") else about
+            text = f"there is a gradient of {noun}, which is no parameter"
+            findings.append(Finding(about, "gradient-extra", text))
     return findings
 
 
-def _form(subject: Subject, about: str, g: Array, value: Array, dout: Array) -> Finding | None:
+def _form(about: str, g: Array, value: Array, kept_type: Any) -> Finding | None:
     """A wrong dtype or shape, or numbers that are none."""
-    if g.dtype.kind not in "fiu" or g.dtype.kind == "O":
-        return Finding(about, "dtype", f"the gradient has dtype {g.dtype}, expected {value.dtype}")
+    wrong_type = Finding(
+        about, "dtype", f"the gradient has dtype {g.dtype}, expected {value.dtype}"
+    )
+    if g.dtype.kind not in "fiub":
+        return wrong_type
     if g.shape != value.shape:
-        extra = Finding(
+        finding = Finding(
             about,
             "shape",
             f"the gradient has shape {g.shape}, expected {value.shape} as {about[1:]}",
         )
-        axes = _summed_to(g, value.shape)
-        if axes is not None:
-            extra.causes = ["not-summed", "shape"]
-            extra.cause = "not-summed"
-            extra.message += f": it is not summed over axis {', '.join(map(str, axes))}"
-        return extra
+        axis = _summed_to(g, value.shape)
+        if axis is not None:
+            finding.causes = ["not-summed", "shape"]
+            finding.cause = "not-summed"
+            finding.message += f": the gradient is not summed over the broadcast axis {axis}"
+        return finding
     if g.dtype.kind != "f":
-        return Finding(about, "dtype", f"the gradient has dtype {g.dtype}, expected {value.dtype}")
-    if g.dtype.itemsize > value.dtype.itemsize:
-        return Finding(about, "dtype", f"the gradient has dtype {g.dtype}, expected {value.dtype}")
+        return wrong_type
+    if kept_type is not None and g.dtype.itemsize > kept_type.itemsize:
+        return wrong_type
     return None
 
 
-def _summed_to(g: Array, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The axes, longer than 1, which summed over give this shape; None if none do."""
-    long = [axis for axis in range(g.ndim) if g.shape[axis] > 1]
-    for count in range(1, len(long) + 1):
-        for axes in itertools.combinations(long, count):
-            rest = tuple(n for axis, n in enumerate(g.shape) if axis not in axes)
-            kept = tuple(1 if axis in axes else n for axis, n in enumerate(g.shape))
-            if shape in (rest, kept):
-                return axes
-    return None
+def _summed_to(g: Array, shape: tuple[int, ...]) -> int | None:
+    """The axis which, summed over, gives this shape; None if no one axis does."""
+    for axis in range(g.ndim):
+        rest = g.shape[:axis] + g.shape[axis + 1 :]
+        kept = (*g.shape[:axis], 1, *g.shape[axis + 1 :])
+        if shape in (rest, kept):
+            return axis
+    return 0 if g.ndim > len(shape) and g.shape[g.ndim - len(shape) :] == shape else None
 
 
 def _aliases(
-    subject: Subject, about: str, g: Array, dout: Array, xs: list[Any], y: Any
+    subject: Subject, found: dict[str, Array | None], dout: Array, xs: list[Any], y: Any
 ) -> list[Finding]:
-    """A result that is somebody else's memory.
+    """Results that are somebody else's memory.
 
-    A re-shaped view of dout is right where forward itself re-shapes: nothing else can be meant.
+    A view of dout in another shape, order or part is what a layer that only moves numbers gives;
+    dout as it stands is not, unless forward hands on x as a view in the same way.
     """
-    views = isinstance(y, np.ndarray) and any(
-        isinstance(x, np.ndarray) and np.shares_memory(x, y) for x in xs
+    views = isinstance(y, np.ndarray) and any(_share(x, y) for x in xs)
+    findings: list[Finding] = []
+    earlier: list[tuple[str, Array]] = []
+    for about, g in found.items():
+        if g is None or g.size == 0:
+            continue
+        whose = ""
+        if g is dout or (_as_it_stands(g, dout) and not views):
+            whose = "dout itself"
+        for k, x in enumerate(xs):
+            if is_real(x) and _share(g, x):
+                whose = f"the memory of {subject.input_name(k)[1:]}"
+        for name, value in subject.params.items():
+            if _share(g, value):
+                whose = f"the parameter {name} itself"
+        for other, h in earlier:
+            if _as_it_stands(g, h):
+                whose = f"the same array as {other}"
+        if whose:
+            message = f"the gradient is {whose}, not an array of its own"
+            findings.append(Finding(about, "aliased-result", message))
+        earlier.append((about, g))
+    return findings
+
+
+def _as_it_stands(a: Array, b: Array) -> bool:
+    """Whether two arrays are one: the same memory in the same shape and order."""
+    here, there = a.__array_interface__, b.__array_interface__
+    return bool(
+        a.dtype.kind == "f"
+        and here["data"][0] == there["data"][0]
+        and a.shape == b.shape
+        and a.strides == b.strides
     )
-    if g is dout or (g.shape == dout.shape and not views and _shares(g, dout)):
-        return [
-            Finding(about, "aliased-result", "the gradient is dout itself, not an array of its own")
-        ]
-    for k, x in enumerate(xs):
-        if is_real(x) and _shares(g, x):
-            name = subject.input_name(k)[1:]
-            return [
-                Finding(about, "aliased-result", f"the gradient is the memory of {name} itself")
-            ]
-    for name, value in subject.params.items():
-        if _shares(g, value):
-            return [
-                Finding(about, "aliased-result", f"the gradient is the parameter {name} itself")
-            ]
-    return []
 
 
-def _shares(a: Array, b: Array) -> bool:
-    return bool(np.may_share_memory(a, b)) and a.size > 0
+def _share(a: Any, b: Any) -> bool:
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or a.size == 0 or b.size == 0:
+        return False
+    return bool(np.may_share_memory(a, b))

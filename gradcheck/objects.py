@@ -46,6 +46,19 @@ def walk(root: Any) -> Iterator[Any]:
             stack.extend(attributes(node).values())
 
 
+def whole_numbers(node: Any) -> set[int]:
+    """The whole numbers that an object or container holds itself."""
+    if isinstance(node, np.ndarray | np.random.Generator | np.random.RandomState):
+        return set()
+    if isinstance(node, dict):
+        values: Any = node.values()
+    elif isinstance(node, list | tuple | set | frozenset):
+        values = node
+    else:
+        values = attributes(node).values()
+    return {value for value in values if type(value) is int}
+
+
 class Snapshot:
     """All that a layer holds at one moment, so that each probe starts from the same point.
 
@@ -57,6 +70,7 @@ class Snapshot:
         self._puts: list[Callable[[], Any]] = []
         self._arrays: list[tuple[Array, Array]] = []
         self._generators: list[tuple[Any, Any]] = []
+        self._whole: set[int] = set()
         for node in walk(root):
             if isinstance(node, np.ndarray):
                 if node.dtype.kind != "O" and node.flags.writeable:
@@ -73,6 +87,7 @@ class Snapshot:
                 self._puts.append(_set_putter(node, set(node)))
             elif not isinstance(node, tuple | frozenset):
                 self._keep_object(node)
+            self._whole |= whole_numbers(node)
         self._volatile = self._arrays
 
     def _keep_object(self, node: Any) -> None:
@@ -91,6 +106,10 @@ class Snapshot:
     def has_length(self, n: int) -> bool:
         """Whether an array that was there before any forward has an axis of length `n`."""
         return any(n in array.shape for array, _ in self._arrays)
+
+    def mentions(self, n: int) -> bool:
+        """Whether `n` is a length, or a whole number, that was there before any forward."""
+        return self.has_length(n) or n in self._whole
 
     def settle(self) -> None:
         """After a first forward: large arrays that it left alone need no putting back."""

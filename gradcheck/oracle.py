@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradcheck.arrays import EPS, Array, peak, power_of_two
+from gradcheck.arrays import EPS, Array, length, power_of_two
 from gradcheck.subject import Leaf, Subject
 
 FIRST_LEVELS = 4
 FIRST_STEP = 2.0**-4
-LADDERS = (tuple(range(6, 13)), tuple(range(-3, 28)))
+NEAR, LONG = range(6, 13), range(-3, 28)
 _TABLE_STEP = 2.0**-20
 _TABLE_HALF = 4
 _GAMMA = {3: 1 / 20, 4: 1 / 70}  # (k!)^2 / (2k)!
@@ -55,13 +55,16 @@ class Slopes:
 class Oracle:
     """Slopes of one subject at one point for one upstream gradient."""
 
-    def __init__(self, subject: Subject, dout: Array, seed: int = 0) -> None:
+    def __init__(
+        self, subject: Subject, dout: Array, seed: int = 0, y: Array | None = None
+    ) -> None:
         self.subject = subject
         self.dout = dout
         self.weight = np.abs(dout)
         self.rng = np.random.default_rng(seed)
-        self.y = subject.forward()
-        self.scales = {leaf.about: _scale(subject.value(leaf)) for leaf in subject.leaves}
+        self.y = subject.forward() if y is None else y
+        self.measured = False
+        self.scales = {leaf.about: length(subject.value(leaf)) for leaf in subject.leaves}
         self.noise_y = np.abs(self.y) * (0.3 * EPS)
         self.noise_joint = float(np.sqrt(np.sum((self.weight * self.noise_y) ** 2)))
         self.noise_got: dict[str, Array] = {}
@@ -69,9 +72,10 @@ class Oracle:
     # ---- noise ---------------------------------------------------------------------
 
     def measure_noise(self, with_backward: bool = True) -> None:
-        """Fill in the noise of outputs and of gradients from a table of tiny, equal steps."""
-        if not self.subject.leaves:
+        """Fill in the noise of outputs and of gradients from a table of tiny, equal steps, once."""
+        if self.measured or not self.subject.leaves:
             return
+        self.measured = True
         move = self.random_direction()
         outputs: list[Array] = []
         gots: list[dict[str, Array]] = []
@@ -155,16 +159,24 @@ class Oracle:
                 moved[leaf.about] = step
         return self.subject.at(moved)
 
-    def direction(self, move: Mapping[str, Array], got: float, slack: float, goal: float) -> Slope:
+    def direction(
+        self,
+        move: Mapping[str, Array],
+        got: float,
+        slack: float,
+        goal: float,
+        levels: int = FIRST_LEVELS,
+    ) -> Slope:
         """The slope along a direction; looked at closely when `got` does not fit it."""
 
         def evaluate(t: float) -> tuple[Array, float]:
             return self.along(move, t), t
 
-        steps = [FIRST_STEP * 2.0**-s for s in range(FIRST_LEVELS)]
+        steps = [FIRST_STEP * 2.0**-s for s in range(levels)]
         first = self._smooth(*self._probe(evaluate, steps, joint=True)[:2])
         if first.admits(got, slack) and first.bound <= goal:
             return first
+        self.measure_noise(with_backward=False)
         return self.look_closely(evaluate, 1.0, got, slack, goal, joint=True)
 
     # ---- entries -------------------------------------------------------------------
@@ -189,9 +201,18 @@ class Oracle:
         scale = self.entry_scale(leaf, float(values.flat[index]))
         return self.look_closely(self._entry(leaf, index, values), scale, got, slack, goal)
 
+    def farther(self, leaf: Leaf, index: int, bound: float, goal: float) -> Slope:
+        """One entry over steps so long that the noise in `bound` shrinks to `goal`."""
+        values = self.subject.value(leaf)
+        scale = self.entry_scale(leaf, float(values.flat[index])) * 2.0**-NEAR.start
+        steps = [scale * 2.0**-s for s in _far(bound / goal)]
+        evaluate = self._entry(leaf, index, values)
+        return self._judge(steps, *self._probe(evaluate, steps))
+
     def entry_scale(self, leaf: Leaf, value: float) -> float:
         """The length over which an entry is moved: its own size or the array's, if larger."""
-        return max(power_of_two(min(abs(value), 1e3)), self.scales[leaf.about])
+        own = power_of_two(max(min(abs(value), 1e3), abs(value) * 2.0**-20))
+        return max(own, self.scales[leaf.about])
 
     def _entry(
         self, leaf: Leaf, index: int, values: Array
@@ -217,6 +238,7 @@ class Oracle:
         noise = np.full(len(steps), np.inf)
         gap = np.full(len(steps), np.nan)
         changed: Array | None = None
+        largest = 0.0
         raw: list[tuple[int, float]] = []
         for s, step in enumerate(steps):
             try:
@@ -235,10 +257,14 @@ class Oracle:
             right, left = (up - self.y) / a, (self.y - down) / -b
             gap[s] = float(np.sum(self.weight * np.abs(right - left)))
             moved = difference != 0
+            largest = max(largest, float(np.sum(self.weight * np.abs(difference))))
             changed = moved if changed is None else changed | moved
             raw.append((s, width))
         if changed is not None:
-            sigma = self.noise_where(changed)
+            # What is lost in the rounding of outputs that did not change is noise as well.
+            everything = self.noise_where(np.ones(self.y.shape, bool))
+            unseen = largest <= 64.0 * everything
+            sigma = everything if unseen else self.noise_where(changed)
             if joint:
                 sigma = max(self.noise_joint, min(sigma, 4 * self.noise_joint))
             for s, width in raw:
@@ -259,13 +285,20 @@ class Oracle:
         joint: bool = False,
     ) -> Slope:
         """Slopes over one ladder of steps, then a longer one if that does not decide."""
-        slope = Slope(np.nan, np.inf)
-        for ladder in LADDERS:
-            steps = [scale * 2.0**-s for s in ladder]
-            slope = self._judge(steps, *self._probe(evaluate, steps, joint))
-            if not slope.jump and slope.bound <= goal and slope.admits(got, slack):
-                break
-        return slope
+        seen: list[Slope] = []
+        ladders = [NEAR, LONG]
+        while ladders:
+            steps = [scale * 2.0**-s for s in ladders.pop(0)]
+            central, noise, gap = self._probe(evaluate, steps, joint)
+            slope = self._judge(steps, central, noise, gap)
+            sure = not slope.jump and slope.bound <= goal
+            if sure and (slope.half == 0 or slope.admits(got, slack)):
+                return slope
+            seen.append(slope)
+            if not seen[1:] and np.isfinite(noise[0]) and 0 < goal < np.min(noise):
+                far = _far(float(noise[0]) / goal)
+                ladders.insert(0, range(NEAR.start + far.start, NEAR.start + far.stop))
+        return min(reversed(seen), key=lambda slope: (slope.jump, max(slope.bound, goal)))
 
     def _judge(self, steps: list[float], central: Array, noise: Array, gap: Array) -> Slope:
         smooth, smooth_bound = extrapolate(central[:, None], noise[:, None], 4.0)
@@ -278,6 +311,12 @@ class Oracle:
         if smooth_bound[0] <= kinked_bound[0]:
             return Slope(float(smooth[0]), float(smooth_bound[0]), 0.0, jump)
         return Slope(float(kinked[0]), float(kinked_bound[0]), 0.0, jump)
+
+
+def _far(excess: float) -> range:
+    """Halvings of steps so long that noise, so many times too large before, is harmless."""
+    up = -4 - int(min(np.ceil(np.log2(excess)), 200))
+    return range(up, up + 5)
 
 
 def extrapolate(slopes: Array, noise: Array, ratio: float) -> tuple[Array, Array]:
@@ -328,14 +367,3 @@ def _difference_noise(table: Array) -> Array:
         if order in _GAMMA:
             noise = np.maximum(noise, np.sqrt(_GAMMA[order] * np.mean(rows * rows, axis=0)))
     return noise
-
-
-def _scale(values: Array) -> float:
-    """The typical magnitude of an array, a power of two, at most 1, and 1 if all is zero."""
-    if values.size == 0:
-        return 1.0
-    top = peak(values)
-    if top == 0 or not np.isfinite(top):
-        return 1.0
-    normal = values / top
-    return power_of_two(min(1.0, top * float(np.sqrt(np.mean(normal * normal)))))

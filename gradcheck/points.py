@@ -1,106 +1,166 @@
 """Other points at which a mistake may show that does not show at the given one."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, is_real, peak
 from gradcheck.subject import Subject
 
 
 @dataclass(frozen=True)
 class Point:
-    """Inputs, and perhaps parameters, to try a layer at; `what` says how they differ."""
+    """Inputs, and perhaps parameters, to try a layer at; `what` says how they differ.
+
+    `rows` is the number of samples, when that is what differs. At `ties`, entries of one value
+    are moved together.
+    """
 
     what: str
     xs: tuple[Any, ...]
-    params: dict[str, Array] | None = None
-    ones: bool = False
+    params: dict[str, Array] = field(default_factory=dict)
+    rows: int | None = None
+    ties: bool = False
 
 
 def other_points(subject: Subject, seed: int) -> Iterator[Point]:
     """Points derived from the given one, the most telling first."""
     rng = np.random.default_rng(seed + 1)
     xs = subject.xs
-    real = [i for i, x in enumerate(xs) if _float(x)]
-    batch = _batch(xs)
+    free = _free(subject)
+    n = batch_size(subject)
     if subject.params:
-        moved = {
-            name: np.asarray(value * 1.25 + 0.0625 * rng.standard_normal(value.shape), value.dtype)
-            for name, value in subject.params.items()
-            if value.dtype.kind == "f"
-        }
-        yield Point("with other parameters", xs, moved)
-    if batch and batch > 1:
-        yield Point("with one sample", _rows(xs, slice(0, 1), batch))
-        yield Point("with more samples", _grown(xs, batch, rng))
-    if subject.kind == "layer" and real:
-        yield Point(
-            "with all inputs equal",
-            _replaced(xs, lambda x: np.full(x.shape, _typical(x), x.dtype)),
-            ones=True,
-        )
-    if real:
-        yield Point("with zeros among the inputs", _replaced(xs, lambda x: _with_zeros(x, rng)))
-        yield Point("with inputs of the other sign", _replaced(xs, lambda x: -x))
-        yield Point("with larger inputs", _replaced(xs, lambda x: (8 * x).astype(x.dtype)))
-        yield Point("with smaller inputs", _replaced(xs, lambda x: (x / 8).astype(x.dtype)))
-    if any(_whole(x) and x.size > 1 for x in xs):
-        yield Point(
-            "with repeated indices",
-            tuple(np.full_like(x, x.flat[0]) if _whole(x) and x.ndim else x for x in xs),
-        )
-        yield Point(
-            "with indices in another order",
-            tuple(np.roll(x, 1) if _whole(x) and x.ndim else x for x in xs),
-        )
+        yield Point("with other parameters", xs, _other_params(subject, rng))
+    if free:
+        yield Point("with other inputs", _changed(xs, free, _wide(rng)))
+    if n is not None and n > 1:
+        yield Point("with one sample", _taken(xs, np.zeros(1, int)), rows=1)
+    if free:
+        size = typical(xs[free[0]])
+        yield Point("where inputs tie", _changed(xs, free, _tied(rng, size)), ties=True)
+    if n is not None:
+        take = np.concatenate([rng.permutation(n), rng.integers(0, n, 2)])
+        grown = _changed(_taken(xs, take), free, _scaled(rng))
+        yield Point("with more samples", grown, rows=n + 2)
+    if free:
+        yield Point("with zeros among the inputs", _changed(xs, free, _zeroed(rng)))
+        yield Point("with inputs of the other sign", _changed(xs, free, np.negative))
+        yield Point("with a row and a column of zeros", _changed(xs, free, _zero_lines))
+        yield Point("with larger inputs", _changed(xs, free, lambda x: 8 * x))
+        yield Point("with inputs near zero", _changed(xs, free, lambda x: x / 16))
+    if any(_indices(x) for x in xs):
+        yield Point("with one index everywhere", _reindexed(xs, _constant))
+        yield Point("with indices in another order", _reindexed(xs, lambda x: np.roll(x, 1)))
+    longer = _longer(subject, rng)
+    if longer is not None:
+        yield Point("with one more place along the last axis", longer)
+    if free:
+        yield Point("with much larger inputs", _changed(xs, free, lambda x: 40 * x))
 
 
-def _float(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size > 0
+def batch_size(subject: Subject) -> int | None:
+    """The length of the first axis, if the inputs share it and it can be a batch."""
+    arrays = [x for x in subject.xs if isinstance(x, np.ndarray) and x.ndim]
+    lengths = {x.shape[0] for x in arrays}
+    one_vector = all(x.ndim == 1 and is_real(x) for x in arrays) and subject.kind != "loss"
+    return int(lengths.pop()) if len(lengths) == 1 and not one_vector else None
 
 
-def _whole(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind in "iu"
+def follows(y: Array, changed: Array, n: int, rows: int) -> bool:
+    """Whether the output's batch grew with the inputs', so that nothing was silently broadcast."""
+    shape = (rows, *y.shape[1:]) if y.shape[:1] == (n,) else ()
+    return bool(changed.shape == shape)
 
 
-def _batch(xs: tuple[Any, ...]) -> int | None:
-    """The length of the first axis, if all inputs share it."""
-    lengths = {x.shape[0] for x in xs if isinstance(x, np.ndarray) and x.ndim}
-    return lengths.pop() if len(lengths) == 1 else None
+def _free(subject: Subject) -> list[int]:
+    """The inputs that may take any value: a loss's targets may not."""
+    return [leaf.key for leaf in subject.leaves if leaf.is_input and subject.value(leaf).size]
 
 
-def _rows(xs: tuple[Any, ...], rows: slice, batch: int) -> tuple[Any, ...]:
+def _changed(xs: tuple[Any, ...], free: list[int], change: Callable[[Array], Any]) -> Any:
+    return tuple(np.asarray(change(x), x.dtype) if k in free else x for k, x in enumerate(xs))
+
+
+def _taken(xs: tuple[Any, ...], rows: Array) -> tuple[Any, ...]:
     return tuple(x[rows].copy() if isinstance(x, np.ndarray) and x.ndim else x for x in xs)
 
 
-def _grown(xs: tuple[Any, ...], batch: int, rng: np.random.Generator) -> tuple[Any, ...]:
-    """Three more samples, mixed from those there are."""
-    take = rng.integers(0, batch, batch + 3)
-    grown = []
-    for x in xs:
-        if not (isinstance(x, np.ndarray) and x.ndim):
-            grown.append(x)
-            continue
-        more = x[take]
-        if _float(x):
-            more = (more * rng.uniform(0.5, 1.5, more.shape)).astype(x.dtype)
-        grown.append(more)
-    return tuple(grown)
+def _other_params(subject: Subject, rng: np.random.Generator) -> dict[str, Array]:
+    """Parameters of the same signs and another size; zeros become small numbers."""
+    moved = {}
+    for name, p in subject.params.items():
+        if is_real(p):
+            values = np.asarray(p * rng.uniform(0.6, 1.6, p.shape))
+            small = 0.25 * rng.standard_normal(p.shape)
+            moved[name] = np.asarray(np.where(values == 0, small, values), p.dtype)
+    return moved
 
 
-def _replaced(xs: tuple[Any, ...], change: Any) -> tuple[Any, ...]:
-    return tuple(change(x) if _float(x) else x for x in xs)
+def _wide(rng: np.random.Generator) -> Callable[[Array], Array]:
+    """Other numbers of mixed signs, over a few orders of magnitude around those given."""
+
+    def change(x: Array) -> Array:
+        size = typical(x)
+        signs = rng.choice((-1.0, 1.0), x.shape) if np.any(x < 0) else 1.0
+        return np.asarray(size * signs * 2.0 ** rng.uniform(-4.0, 2.5, x.shape))
+
+    return change
 
 
-def _typical(x: Array) -> float:
-    value = float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
-    return value if np.isfinite(value) and value > 0 else 0.5
+def _tied(rng: np.random.Generator, size: float) -> Callable[[Array], Array]:
+    """Two values alone, so that maxima are shared."""
+
+    def change(x: Array) -> Array:
+        return np.asarray(np.where(rng.random(x.shape) < 0.6, 1.0, 0.5) * size)
+
+    return change
 
 
-def _with_zeros(x: Array, rng: np.random.Generator) -> Array:
+def _scaled(rng: np.random.Generator) -> Callable[[Array], Array]:
+    return lambda x: np.asarray(x * rng.uniform(0.5, 1.5, x.shape))
+
+
+def _zeroed(rng: np.random.Generator) -> Callable[[Array], Array]:
+    return lambda x: np.asarray(np.where(rng.random(x.shape) < 0.4, 0.0, x))
+
+
+def _zero_lines(x: Array) -> Array:
+    """The first sample and the last feature all zero."""
     zeros = x.copy()
-    zeros[rng.random(x.shape) < 0.4] = 0
+    if x.ndim > 1:
+        zeros[0] = 0.0
+    zeros[..., -1:] = 0.0
     return zeros
+
+
+def _indices(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind in "iu" and x.ndim > 0 and x.size > 1
+
+
+def _constant(x: Array) -> Array:
+    return np.full_like(x, x.flat[0])
+
+
+def _reindexed(xs: tuple[Any, ...], change: Callable[[Array], Array]) -> tuple[Any, ...]:
+    return tuple(change(x) if _indices(x) else x for x in xs)
+
+
+def _longer(subject: Subject, rng: np.random.Generator) -> tuple[Any, ...] | None:
+    """One image, sequence or row longer than given, for a layer whose only input it is."""
+    x = subject.xs[0]
+    if len(subject.xs) != 1 or not is_real(x) or x.ndim < 2 or subject.kind != "layer":
+        return None
+    if subject.snapshot.has_length(x.shape[-1]):
+        return None
+    more = np.concatenate([x, np.flip(x[..., :1], 0) * rng.uniform(0.5, 1.5)], axis=-1)
+    return (np.asarray(more, x.dtype),)
+
+
+def typical(x: Array) -> float:
+    """The root of the mean square, or ½ if there is nothing to go by."""
+    top = peak(x)
+    if not np.isfinite(top) or top == 0:
+        return 0.5
+    return top * float(np.sqrt(np.mean((x / top) ** 2)))

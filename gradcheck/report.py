@@ -49,6 +49,7 @@ class Report:
     reason: str = ""
     findings: list[Finding] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     forwards: int = 0
     backwards: int = 0
     seconds: float = 0.0
@@ -66,6 +67,7 @@ class Report:
                 for r in self.rows
             )
         lines.extend(f"  {finding}" for finding in self.findings)
+        lines.extend(f"  note: {note}" for note in self.notes)
         lines.append(
             f"  {self.forwards} forwards, {self.backwards} backwards, {self.seconds:.3f} s"
         )

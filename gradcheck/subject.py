@@ -3,13 +3,14 @@
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from gradcheck.arrays import Array, is_real
 from gradcheck.objects import Snapshot, walk, widen
+from gradcheck.touch import MOST, Watch, unchanged
 
 Kind = Literal["layer", "loss"]
 
@@ -38,10 +39,15 @@ class ContractError(Exception):
 
 @dataclass
 class Counts:
-    """How often the layer has been called."""
+    """How often the layer has been called, and what its calls wrote into, by cause."""
 
     forwards: int = 0
     backwards: int = 0
+    written: dict[str, str] = field(default_factory=dict)
+
+    def note(self, cause: str, message: str) -> None:
+        """Remember the first time that a call writes into what is not its own."""
+        self.written.setdefault(cause, message)
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Subject:
         self.params = self._read_params()
         self.leaves = self._find_leaves()
         self.last_y: Any = None
+        self._given: Sequence[Any] = ()
 
     # ---- what there is -------------------------------------------------------------
 
@@ -93,11 +100,17 @@ class Subject:
                 self._scalars[str(name)] = float(value)
                 params[str(name)] = np.array(value, dtype=np.float64)
             elif isinstance(value, np.ndarray):
+                if not value.flags.writeable:
+                    raise UnusableError(f"params[{name!r}] is read-only, so it cannot be moved")
                 params[str(name)] = value
             else:
                 raise UnusableError(
                     f"params[{name!r}] is a {type(value).__name__}, not an array of floats"
                 )
+        again = getattr(self.layer, "params", None) or {}
+        for name, array in params.items():
+            if name not in self._scalars and not np.may_share_memory(again[name], array):
+                raise UnusableError("params gives copies, so the parameters cannot be moved")
         for name in self.param_names or ():
             value = getattr(self.layer, name, None)
             if name not in params and isinstance(value, np.ndarray):
@@ -141,8 +154,33 @@ class Subject:
         if restore:
             self.snapshot.restore()
         inputs = [x.copy("K") if isinstance(x, np.ndarray) else x for x in xs or self.xs]
+        watch = self._watch(inputs)
         y = self.forward_raw(inputs)
+        self.note("forward", watch)
+        self._given = inputs
         return as_output(y)
+
+    def _watch(self, given: Sequence[Any]) -> Watch | None:
+        size = sum(x.size for x in given if isinstance(x, np.ndarray))
+        size += sum(p.size for p in self.params.values())
+        return Watch(given, self.params) if size <= MOST else None
+
+    def note_upstream(self) -> None:
+        """Remember that backward wrote into dout."""
+        self.counts.note("upstream-mutated", "backward writes into dout, which is not its own")
+
+    def note(self, where: str, watch: Watch | None) -> None:
+        """Remember what a call wrote into."""
+        if watch is None:
+            return
+        for k in watch.inputs():
+            noun = self.input_name(k)[1:]
+            self.counts.note("input-mutated", f"{where} writes into {noun}, which is not its own")
+        for name in watch.parameters(self.layer, self.params):
+            self.counts.note(
+                "parameters-mutated",
+                f"{where} changes the parameter {name}; only an optimizer may",
+            )
 
     def forward_raw(self, inputs: Sequence[Any]) -> Any:
         """What the layer's forward returns for exactly these objects."""
@@ -164,15 +202,12 @@ class Subject:
 
     def backward(self, dout: Array | None) -> dict[str, Array | None]:
         """The gradients by name after a forward; None where the layer gives none."""
-        self.counts.backwards += 1
-        try:
-            if self.kind == "loss":
-                raw = self.layer.backward()
-            else:
-                given = None if dout is None else np.array(dout, dtype=self.output_dtype())
-                raw = self.layer.backward(given)
-        except Exception as error:
-            raise LayerRaisedError("backward", error) from error
+        given = np.array(1.0 if dout is None else dout, dtype=self.output_dtype())
+        watch, passed = self._watch(self._given), given.copy()
+        raw = self.backward_raw(given)
+        if not unchanged(given, passed):
+            self.note_upstream()
+        self.note("backward", watch)
         return self.sorted_out(raw)
 
     def backward_raw(self, dout: Array) -> Any:
@@ -200,7 +235,10 @@ class Subject:
             if is_real(x) or dxs[k] is not None:
                 found[self.input_name(k, several)] = _as_array(dxs[k])
         for name, g in grads.items():
-            found[f"d{name}"] = _as_array(g)
+            about = f"d{name}"
+            if name not in self.params and about in found:
+                about = f"grads[{name!r}]"  # a key that only sounds like an input's
+            found[about] = _as_array(g)
         return found
 
     def _split(self, raw: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

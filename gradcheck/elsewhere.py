@@ -1,0 +1,132 @@
+"""The layer at other points: one cheap probe along a direction through everything at each."""
+
+import numpy as np
+
+from gradcheck.algebra import floats
+from gradcheck.arrays import Array
+from gradcheck.compare import compare_leaf, joint_direction
+from gradcheck.explain import causes, explained, not_finite
+from gradcheck.oracle import Oracle, Slope
+from gradcheck.points import Point, batch_size, follows, other_points
+from gradcheck.report import Finding, Report
+from gradcheck.subject import ContractError, LayerRaisedError, Leaf, Subject, UnusableError
+from gradcheck.upstream import signed
+
+REFUSED = (LayerRaisedError, ContractError, UnusableError, ValueError, IndexError)
+SMALL = 400  # entries up to which probes are counted
+PER_ENTRY, BESIDES = 12, 25
+
+
+class Elsewhere:
+    """Probes of one layer away from the given point; the first one that fails is reported."""
+
+    def __init__(
+        self, subject: Subject, report: Report, rng: np.random.Generator, seed: int
+    ) -> None:
+        self.subject = subject
+        self.report = report
+        self.rng = rng
+        self.seed = seed
+
+    def run(self) -> None:
+        """Every other point that the layer accepts, while the forwards allowed last."""
+        subject = self.subject
+        allowed = PER_ENTRY * min(subject.sizes(), SMALL) + BESIDES
+        for point in other_points(subject, self.seed):
+            if subject.counts.forwards + 7 > allowed:
+                return
+            try:
+                wrong = self._probe(point)
+            except REFUSED:
+                continue
+            if wrong:
+                return
+
+    def _probe(self, point: Point) -> bool:
+        subject = self.subject.moved(point.xs, point.params)
+        y = subject.forward()
+        if not np.all(np.isfinite(y)) or not self._comparable(point, y):
+            return False
+        dout = np.ones(y.shape) if subject.kind == "loss" else signed(y.shape, self.rng)
+        try:
+            found = subject.backward(dout)
+        except LayerRaisedError as error:
+            return self._tell(Finding("contract", "raises", f"{point.what}, {error}"))
+        except ContractError as error:
+            return self._tell(Finding(error.about, error.cause, f"{point.what}, {error}"))
+        got = floats(found)
+        for leaf in subject.leaves:
+            g = got.get(leaf.about)
+            if g is None:
+                continue
+            if g.shape != subject.value(leaf).shape:
+                message = (
+                    f"{point.what}, the gradient has shape {g.shape}, "
+                    f"expected {subject.value(leaf).shape}"
+                )
+                return self._tell(Finding(leaf.about, "shape", message))
+            if not np.all(np.isfinite(g)):
+                return self._not_finite(subject, dout, leaf, g, point)
+        oracle = Oracle(subject, dout, self.seed, y)
+        outcome = joint_direction(oracle, got, point.ties)
+        if outcome is None or outcome[0]:
+            return False
+        return self._locate(oracle, got, point, outcome[1], outcome[2])
+
+    def _tell(self, finding: Finding) -> bool:
+        self.report.findings.append(finding)
+        return True
+
+    def _comparable(self, point: Point, y: Array) -> bool:
+        """Whether the layer took the point as meant, and did not silently broadcast it."""
+        n = batch_size(self.subject)
+        if point.rows is None or n is None:
+            return True
+        if self.subject.snapshot.mentions(n):
+            return False
+        return follows(self.subject.forward(), y, n, point.rows)
+
+    def _not_finite(
+        self, subject: Subject, dout: Array, leaf: Leaf, g: Array, point: Point
+    ) -> bool:
+        """NaN or inf at another point is wrong only where the true slope is finite."""
+        oracle = Oracle(subject, dout, self.seed)
+        index = int(np.flatnonzero(~np.isfinite(g.ravel()))[0])
+        slope = oracle.closely(leaf, index, 0.0, 0.0, 1.0)
+        if slope.jump or not np.isfinite(slope.value) or slope.half > 0:
+            return False
+        if slope.bound > 1e-3 * max(abs(slope.value), 1.0):
+            return False
+        finding = not_finite(leaf.about, g)
+        finding.expected = slope.value
+        finding.message = f"{point.what}, {finding.message}"
+        return self._tell(finding)
+
+    def _locate(
+        self, oracle: Oracle, got: dict[str, Array], point: Point, slope: Slope, said: float
+    ) -> bool:
+        """Which gradient is wrong at that point, entry by entry; or none alone, but ties."""
+        subject, dout = oracle.subject, oracle.dout
+        wrong = False
+        for leaf in subject.leaves:
+            if leaf.about in got:
+                comparison = compare_leaf(oracle, leaf, got[leaf.about])
+                if comparison.wrong:
+                    wrong = self._tell(
+                        explained(subject, dout, comparison, self.seed, f"{point.what}, ")
+                    )
+        if wrong or not point.ties:
+            return wrong
+        about = next(leaf.about for leaf in subject.leaves if leaf.is_input)
+        return self._tell(
+            Finding(
+                about,
+                "ties",
+                f"{point.what}, moving them together changes the output otherwise than it says",
+                causes=["ties", *causes(subject, dout, about, self.seed)],
+                expected=slope.value,
+                got=said,
+                error=abs(slope.value - said),
+                bound=slope.bound,
+            )
+        )

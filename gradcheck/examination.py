@@ -1,0 +1,203 @@
+"""One check from end to end: contract, values, exact laws, other points, the child at fault."""
+
+import numpy as np
+
+from gradcheck.algebra import close, exact_findings
+from gradcheck.arrays import Array, is_real, peak
+from gradcheck.compare import Comparison, compare_leaf
+from gradcheck.containers import children_of, flows
+from gradcheck.contract import call_once
+from gradcheck.elsewhere import Elsewhere
+from gradcheck.explain import explained, inside, not_finite
+from gradcheck.narrow import rounding_bounds
+from gradcheck.oracle import Oracle
+from gradcheck.report import Finding, Report, Row, Verdict
+from gradcheck.subject import ContractError, LayerRaisedError, Subject
+from gradcheck.upstream import signed
+
+LARGE = 2_000_000  # entries beyond which other points are not tried
+HARMLESS = ("aliased-result", "gradient-extra")
+
+
+class Examination:
+    """The stages of one check, on one layer at one point; what is found goes into the report."""
+
+    def __init__(self, subject: Subject, report: Report, seed: int) -> None:
+        self.subject = subject
+        self.report = report
+        self.seed = seed
+        self.rng = np.random.default_rng(seed)
+        self.dout: Array = np.ones(())
+
+    def run(self) -> None:
+        """From the first forward to the last probe."""
+        y = self._first_forwards()
+        if y is None:
+            return
+        subject, report = self.subject, self.report
+        findings, got = call_once(subject, self.dout)
+        report.findings += findings
+        if got is None:
+            return
+        if not subject.leaves:
+            self._undecided("nothing here has a gradient")
+            return
+        if subject.counts.written.keys() & {"input-mutated", "parameters-mutated"}:
+            return  # nothing that is computed afterwards means anything
+        wide = self._widened(y) if subject.narrow() else subject
+        if wide is None:
+            return
+        base = self._base(wide, got)
+        if base is None:
+            return
+        if wide is not subject:
+            self._narrow(got, wide, base)
+        self._values(wide, base)
+        self._laws(wide, base)
+        serious = any(finding.cause not in HARMLESS for finding in report.findings)
+        if not serious and wide.sizes() <= LARGE:
+            Elsewhere(wide, report, self.rng, self.seed).run()
+
+    def _undecided(self, reason: str) -> None:
+        if self.report.verdict == "right":
+            self.report.verdict, self.report.reason = "inconclusive", reason
+
+    # ---- may it be checked at all ------------------------------------------------------
+
+    def _first_forwards(self) -> Array | None:
+        subject, report = self.subject, self.report
+        try:
+            y = subject.forward()
+            subject.snapshot.settle()
+            again = subject.forward()
+        except LayerRaisedError as error:
+            report.findings.append(Finding("forward", "raises", str(error)))
+            return None
+        except ContractError as error:
+            report.findings.append(Finding(error.about, error.cause, str(error)))
+            return None
+        if subject.kind == "loss" and y.size != 1:
+            message = f"forward returns shape {y.shape}, expected one number"
+            report.findings.append(Finding("forward", "shape", message))
+            return None
+        self.dout = np.ones(y.shape) if subject.kind == "loss" else signed(y.shape, self.rng)
+        if y.shape != again.shape or not close(y, again):
+            self._undecided("two forwards at one point differ: its randomness is not in layer.rng")
+        elif not np.all(np.isfinite(y)):
+            self._undecided("forward gives NaN or inf at this point")
+        else:
+            return y
+        try:
+            findings, _ = call_once(subject, self.dout)
+        except LayerRaisedError:
+            return None
+        report.findings += findings
+        return None
+
+    def _base(self, wide: Subject, got: dict[str, Array]) -> dict[str, Array] | None:
+        """The gradients in float64 that have the right shape."""
+        if wide is self.subject:
+            return got
+        try:
+            found = wide.gradients(self.dout)
+        except Exception as error:
+            self._undecided(f"the checker's own probing failed: {error}")
+            return None
+        return {
+            about: g for about, g in found.items() if about in got and g.shape == got[about].shape
+        }
+
+    # ---- float32 -------------------------------------------------------------------------
+
+    def _widened(self, y: Array) -> Subject | None:
+        try:
+            wide = self.subject.widened()
+            there = wide.forward()
+            wide.snapshot.settle()
+        except Exception as error:
+            self._undecided(f"no float64 copy of the layer could be made ({error})")
+            return None
+        if there.shape != y.shape or not np.allclose(there, y, rtol=1e-2, atol=1e-2 * peak(y)):
+            self._undecided("a float64 copy of the layer does not give the same output")
+            return None
+        return wide
+
+    def _narrow(self, got: dict[str, Array], wide: Subject, truth: dict[str, Array]) -> None:
+        """The narrow backward beside the wide one."""
+        held = [p.dtype for p in self.subject.params.values() if is_real(p)]
+        held += [x.dtype for x in self.subject.xs if is_real(x)]
+        eps = max(float(np.finfo(dtype).eps) for dtype in held)
+        bounds = rounding_bounds(wide, self.dout, truth, eps)
+        for about, g in truth.items():
+            gap = np.abs(got[about] - g)
+            if not np.all(np.isfinite(got[about])) and np.all(np.isfinite(g)):
+                self.report.findings.append(not_finite(about, got[about], g))
+            elif np.any(gap > bounds[about]):
+                at = np.unravel_index(int(np.argmax(gap - bounds[about])), gap.shape)
+                message = f"in {held[0]} it is further from its float64 value than rounding goes"
+                finding = Finding(about, "precision-lost", message)
+                finding.index = tuple(int(k) for k in at)
+                finding.expected, finding.got = float(g[at]), float(got[about][at])
+                finding.error, finding.bound = float(gap[at]), float(bounds[about][at])
+                self.report.findings.append(finding)
+
+    # ---- values and laws -------------------------------------------------------------------
+
+    def _values(self, wide: Subject, base: dict[str, Array]) -> None:
+        """Every gradient beside the oracle at the given point."""
+        oracle = Oracle(wide, self.dout, self.seed)
+        undecided: list[str] = []
+        wrong: list[Comparison] = []
+        told = {f.about for f in self.report.findings if f.cause not in HARMLESS}
+        for leaf in wide.leaves:
+            if leaf.about not in base:
+                continue
+            g = base[leaf.about]
+            if not np.all(np.isfinite(g)):
+                if leaf.about not in told:
+                    self.report.findings.append(not_finite(leaf.about, g))
+                continue
+            comparison = compare_leaf(oracle, leaf, g)
+            verdict: Verdict = "wrong" if comparison.wrong else "right"
+            if not comparison.wrong and comparison.unknown >= min(comparison.looked, 3) > 0:
+                verdict = "inconclusive"
+                undecided.append(leaf.about)
+            row = Row(leaf.about, comparison.error, comparison.largest_bound, verdict, g.size)
+            self.report.rows.append(row)
+            if comparison.wrong and leaf.about not in told:
+                wrong.append(comparison)
+        if wrong and not self._child_at_fault(wide):
+            for comparison in wrong:
+                self.report.findings.append(explained(wide, self.dout, comparison, self.seed))
+        elif undecided:
+            self._undecided(
+                f"the slope of {', '.join(undecided)} could not be measured well enough"
+            )
+
+    def _laws(self, wide: Subject, base: dict[str, Array]) -> None:
+        """The exact laws; what a law tells about a gradient takes the place of its values."""
+        found = list(exact_findings(wide, self.dout, base))
+        told = {f.about for f in found}
+        self.report.findings = [
+            f for f in self.report.findings if f.about not in told or f.bound is None
+        ] + found
+
+    # ---- containers --------------------------------------------------------------------------
+
+    def _child_at_fault(self, wide: Subject) -> bool:
+        """Check each child on what flowed into it; True if that explains the fault."""
+        children = children_of(wide.layer)
+        found = False
+        for name, (xs, _) in flows(wide, self.dout).items() if children else ():
+            report = Report(name)
+            try:
+                child = Subject(children[name], xs, "layer", wide.counts)
+                Examination(child, report, self.seed).run()
+            except Exception:
+                continue
+            for finding in report.findings:
+                if finding.cause not in HARMLESS:
+                    found = True
+                    self.report.findings.append(inside(name, finding))
+        wide.snapshot.restore_all()
+        return found

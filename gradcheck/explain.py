@@ -1,0 +1,62 @@
+"""Findings: from a wrong entry to a cause and a sentence."""
+
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.compare import Comparison
+from gradcheck.diagnosis import diagnose
+from gradcheck.evidence import Evidence
+from gradcheck.report import Finding
+from gradcheck.subject import Subject
+from gradcheck.words import sentence
+
+
+def explained(
+    subject: Subject, dout: Array, comparison: Comparison, seed: int, where: str = ""
+) -> Finding:
+    """A finding about a gradient with a wrong entry, its causes ranked."""
+    entry = comparison.wrong
+    assert entry is not None
+    about = comparison.leaf.about
+    ranked = ["ties"] if comparison.ties else causes(subject, dout, about, seed)
+    return Finding(
+        about,
+        ranked[0],
+        where + sentence(ranked[0]),
+        causes=ranked,
+        index=entry.index,
+        expected=entry.expected,
+        got=entry.got,
+        error=entry.error,
+        bound=entry.bound,
+    )
+
+
+def causes(subject: Subject, dout: Array, about: str, seed: int) -> list[str]:
+    """What the evidence fits, the best first; `unexplained` if it cannot even be gathered."""
+    try:
+        return diagnose(Evidence(subject.moved(), dout, about, seed))
+    except Exception:
+        return ["unexplained"]
+
+
+def not_finite(about: str, g: Array, truth: Array | None = None) -> Finding:
+    """A finding about a gradient that holds NaN or inf."""
+    index = tuple(int(k) for k in np.argwhere(~np.isfinite(g))[0])
+    return Finding(
+        about,
+        "not-finite",
+        f"the gradient holds {g[index]}",
+        index=index,
+        got=float(g[index]),
+        expected=None if truth is None else float(truth[index]),
+    )
+
+
+def inside(name: str, finding: Finding) -> Finding:
+    """A child's finding under the container's names: `dW` of fc1 is `dfc1.W`."""
+    about = finding.about
+    parameter = about.startswith("d") and about not in ("dx", "dscores") and "[" not in about
+    finding.about = f"d{name}.{about[1:]}" if parameter else f"{name}.{about}"
+    finding.message = f"in {name}, {finding.message}"
+    return finding
