@@ -1,5 +1,6 @@
 """What a diagnosis may look at: the wrong gradient, the right one, and the layer to try again."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Trial:
         self.y = self.oracle.y
         self._expected: dict[str, tuple[Array, Array]] = {}
         self._jacobians: dict[str, Array] = {}
+        self._given: dict[str, Array] = {}
 
     def leaf(self, about: str) -> Leaf:
         return next(leaf for leaf in self.subject.leaves if leaf.about == about)
@@ -61,6 +63,41 @@ class Trial:
             self._jacobians[about] = columns
         return self._jacobians[about]
 
+    def given(self, about: str) -> Array:
+        """What backward gives for each output's own dout, flat: (outputs, entries)."""
+        if self.subject.kind != "layer":
+            raise TooLargeError
+        if about not in self._given:
+            size = self.subject.value(self.leaf(about)).size
+            if self.y.size > MOST_ENTRIES or size * self.y.size > MOST_NUMBERS:
+                raise TooLargeError
+            leaves = [leaf.about for leaf in self.subject.leaves]
+            rows: dict[str, list[Array]] = {name: [] for name in leaves}
+            for k in range(self.y.size):
+                unit = np.zeros(self.y.shape)
+                unit.flat[k] = 1
+                found = self.subject.gradients(unit)
+                for name in leaves:
+                    if name in found:
+                        rows[name].append(found[name].ravel())
+            self._given = {name: np.array(r) for name, r in rows.items() if len(r) == self.y.size}
+        return self._given[about]
+
+    def held(self) -> list[Array]:
+        """The arrays of numbers that the layer keeps after a forward: its cache."""
+        self.subject.forward()
+        arrays: list[Array] = []
+        known = [np.asarray(x) for x in self.xs if isinstance(x, np.ndarray)]
+        known += [*self.params.values(), self.y]
+        for value in _flattened(vars(self.subject.layer)):
+            if value.dtype.kind not in "fiub" or not value.size:
+                continue
+            array = np.array(value, np.float64)
+            if not any(k.shape == array.shape and np.array_equal(k, array) for k in known):
+                arrays.append(array)
+                known.append(array)
+        return arrays[:16]
+
     def share(self, about: str, mask: Array) -> Array:
         """The true gradient's part that comes through the outputs where `mask` is true."""
         value = self.subject.value(self.leaf(about))
@@ -84,12 +121,16 @@ class Trial:
         return self._expected[about]
 
 
-def batch_length(xs: tuple[Any, ...]) -> int | None:
-    """The number of samples: the length of the first axis of the input with the most axes."""
-    arrays = [x for x in xs if isinstance(x, np.ndarray) and x.ndim]
-    if not arrays:
-        return None
-    return int(max(arrays, key=lambda x: x.ndim).shape[0])
+def _flattened(value: Any) -> Iterator[Array]:
+    """The arrays in a layer's attributes, in tuples, lists and dictionaries too."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, dict):
+        for v in value.values():
+            yield from _flattened(v)
+    elif isinstance(value, tuple | list):
+        for v in value:
+            yield from _flattened(v)
 
 
 class TooLargeError(Exception):

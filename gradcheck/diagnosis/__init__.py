@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from gradcheck.diagnosis import orientation, path, penalty, pointwise, reduction, scale, scatter
+from gradcheck.diagnosis import (
+    factors,
+    orientation,
+    path,
+    penalty,
+    pointwise,
+    reduction,
+    routes,
+    scale,
+    scatter,
+)
 from gradcheck.evidence import Evidence
 
 RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
@@ -14,6 +24,7 @@ RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     path.label,
     pointwise.missing,
     pointwise.rule,
+    factors.rule,
     penalty.rule,
     scatter.rule,
     reduction.rule,
@@ -28,6 +39,7 @@ RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     path.through_statistics,
     path.operand,
     path.turned_operand,
+    routes.rule,
 )
 
 

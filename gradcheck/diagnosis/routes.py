@@ -1,0 +1,352 @@
+"""Which one operation of forward, given another derivative, makes the wrong gradient right?
+
+Forward is run as a sequence of array operations. One of them (or all of one line, as in a loop
+over time steps) is linearised wrongly in a known way: held constant, its slope left out or
+applied twice, its factor replaced. If the derivative of that forward is the gradient that was
+given, along several random directions, the mistake is found.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from gradcheck.arrays import Array, peak
+from gradcheck.diagnosis.tape import (
+    Change,
+    Operation,
+    changed,
+    plain,
+    recorded,
+    traced,
+)
+from gradcheck.evidence import Evidence
+
+Form = Callable[[Array], Array]
+DIRECTIONS = 3
+CLOSE = 2e-6
+MOST_TRIALS = 600
+PRODUCTS = {"multiply", "matmul", "divide", "dot", "einsum", "true_divide"}
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+# function, its slope in x, its slope as a form in y (None where there is no such habit)
+FUNCTIONS: tuple[tuple[Form, Form, Form | None], ...] = (
+    (np.tanh, lambda x: 1 - np.tanh(x) ** 2, lambda y: 1 - y**2),
+    (_sigmoid, lambda x: _sigmoid(x) * (1 - _sigmoid(x)), lambda y: y * (1 - y)),
+    (lambda x: np.maximum(x, 0), lambda x: (x > 0) * 1.0, None),
+    (np.exp, np.exp, lambda y: y),
+    (np.sqrt, lambda x: 0.5 / np.sqrt(x), lambda y: 0.5 / y),
+    (np.square, lambda x: 2 * x, None),
+    (np.log, lambda x: 1 / x, None),
+    (lambda x: np.log1p(np.exp(x)), _sigmoid, None),
+    (np.sin, np.cos, None),
+    (np.cos, lambda x: -np.sin(x), None),
+    (lambda x: x * _sigmoid(x), lambda x: _sigmoid(x) * (1 + x * (1 - _sigmoid(x))), None),
+)
+
+Linear = Callable[[Operation, list[Any]], Any]
+
+
+class Forward:
+    """The layer's forward at points near the given one, with operations changed at will."""
+
+    def __init__(self, e: Evidence) -> None:
+        self.subject = e.subject.moved()
+        self.leaf = next(leaf for leaf in self.subject.leaves if leaf.about == e.about)
+        self.dout = e.main.dout
+        self.value = np.array(e.value)
+        rng = np.random.default_rng(11)
+        self.directions = [rng.normal(size=self.value.shape) for _ in range(DIRECTIONS)]
+        self.step = 2.0**-10 * max(1e-3, min(1.0, peak(self.value)))
+        self.operations = recorded(lambda: self.run(self.value))
+        self.trials = 0
+
+    def run(self, value: Array) -> Array:
+        subject = self.subject
+        subject.snapshot.restore()
+        xs = [np.array(x) if isinstance(x, np.ndarray) else x for x in subject.xs]
+        if self.leaf.is_input:
+            xs[self.leaf.key] = value.copy()
+        else:
+            subject.write(self.leaf, value)
+        wrapped = [
+            traced(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in xs
+        ]
+        try:
+            y = subject.layer.forward(*wrapped)
+        finally:
+            if not self.leaf.is_input:
+                subject.write(self.leaf, self.value)
+        return np.array(plain(y), np.float64)
+
+    def slopes(self, rules: dict[int, Linear]) -> Iterator[float]:
+        """The derivative of dout·y along each direction, with those operations changed."""
+
+        def change(k: int, operands: list[Any]) -> Any:
+            operation = self.operations[k]
+            rule = rules.get(k)
+            return operation.run(*operands) if rule is None else rule(operation, operands)
+
+        for direction in self.directions:
+            yield self.slope(direction, change)
+
+    def slope(self, direction: Array, change: Change) -> float:
+        total = 0.0
+        for times, weight in ((1, 8.0), (2, -1.0)):
+            h = times * self.step
+            up = changed(lambda h=h: self.run(self.value + h * direction), change)  # type: ignore[misc]
+            down = changed(lambda h=h: self.run(self.value - h * direction), change)  # type: ignore[misc]
+            total += weight * float(np.sum(self.dout * (up - down)))
+        return total / (12 * self.step)
+
+
+def rule(e: Evidence) -> Iterator[str]:
+    forward = Forward(e)
+    if not forward.operations:
+        return
+    wanted = [float(np.sum(e.got * d)) for d in forward.directions]
+    right = [float(np.sum(e.expected * d)) for d in forward.directions]
+    size = float(np.sqrt(np.sum(e.got**2) + np.sum(e.expected**2)))
+    if any(abs(a - b) > CLOSE * size for a, b in zip(forward.slopes({}), right, strict=True)):
+        return  # the recorded forward is not the layer's
+    found: list[str] = []
+    for cause, rules in _hypotheses(forward, e):
+        if cause in found:
+            continue
+        forward.trials += 1
+        if forward.trials > MOST_TRIALS:
+            break
+        try:
+            if all(
+                abs(a - b) <= CLOSE * size
+                for a, b in zip(forward.slopes(rules), wanted, strict=True)
+            ):
+                found.append(cause)
+                yield cause
+                if len(found) == 2:
+                    return
+        except Exception:
+            continue
+
+
+def _hypotheses(forward: Forward, e: Evidence) -> Iterator[tuple[str, dict[int, Linear]]]:
+    """Each cause with the operations it changes: first single ones, then those of a line."""
+    operations = forward.operations
+    single = list(_changes(operations, e))
+    lines: dict[Any, dict[int, Linear]] = {}
+    for cause, k, label, linear in single:
+        key = (cause, operations[k].line, operations[k].name, label)
+        lines.setdefault(key, {})[k] = linear
+    for (cause, *_), rules in lines.items():
+        if len(rules) > 1:
+            yield cause, rules
+    for cause, k, _, linear in single:
+        yield cause, {k: linear}
+    axes: dict[Any, dict[int, Linear]] = {}
+    for cause, k, label, linear in single:
+        if cause == "statistics-axis":
+            axes.setdefault((operations[k].name, label), {})[k] = linear
+    for rules in axes.values():
+        if len(rules) > 1:
+            yield "statistics-axis", rules
+
+
+def _changes(operations: list[Operation], e: Evidence) -> Iterator[tuple[str, int, Any, Linear]]:
+    tensors = _tensors(operations, e)
+    for k, operation in enumerate(operations):
+        yield from ((c, k, label, f) for c, label, f in _pointwise(operations, k))
+    for k, operation in enumerate(operations):
+        if not isinstance(operation.result, np.ndarray | np.floating):
+            continue
+        for place, operand in enumerate(operation.operands):
+            if isinstance(operand, np.ndarray) and operand.dtype.kind == "f":
+                yield "path-missing", k, place, _held(place)
+        if operation.name in PRODUCTS:
+            yield from ((c, k, label, f) for c, label, f in _products(operation, e, tensors))
+        if ".reduce" in operation.name:
+            yield from ((c, k, label, f) for c, label, f in _sums(operation))
+
+
+def _tensors(operations: list[Operation], e: Evidence) -> list[Array]:
+    found: list[Array] = []
+    for value in (
+        *(x for x in e.main.xs if isinstance(x, np.ndarray) and x.dtype.kind == "f"),
+        *e.main.params.values(),
+        e.main.y,
+        *(o.result for o in operations),
+        *(v for o in operations for v in o.operands),
+    ):
+        array = np.asarray(value)
+        if array.dtype.kind != "f" or array.size < 2:
+            continue
+        if not any(a.shape == array.shape and np.array_equal(a, array) for a in found):
+            found.append(np.array(array))
+    return found
+
+
+def _held(place: int) -> Linear:
+    def linear(operation: Operation, operands: list[Any]) -> Any:
+        now = list(operands)
+        now[place] = operation.operands[place]
+        return operation.run(*now)
+
+    return linear
+
+
+def _pointwise(operations: list[Operation], k: int) -> Iterator[tuple[str, Any, Linear]]:
+    """The output of operation k as a known function of the operand of one a little before it."""
+    y = operations[k].result
+    if not isinstance(y, np.ndarray) or y.dtype.kind != "f":
+        return
+    for i in range(k, max(-1, k - 6), -1):
+        for place, x in enumerate(operations[i].operands):
+            if not isinstance(x, np.ndarray) or x.shape != y.shape or x.dtype.kind != "f":
+                continue
+            for which, (function, slope, in_output) in enumerate(FUNCTIONS):
+                if not np.allclose(function(x), y, rtol=1e-9, atol=1e-300):
+                    continue
+                if i != k and which not in (1, 7, 10):
+                    continue
+                s = slope(x)
+                first = _Entry(i, place, x, y)
+                label = (which, place)
+                yield "derivative-missing", label, first.times(np.ones_like(s))
+                yield "derivative-doubled", label, first.times(s * s)
+                yield "evaluated-at-output", label, first.times(slope(y))
+                if in_output is not None:
+                    yield "evaluated-at-input", label, first.times(in_output(x))
+                return
+
+
+class _Entry:
+    """A stretch of operations from an operand x to a result y, replaced by y + slope·(x' − x)."""
+
+    def __init__(self, start: int, place: int, x: Array, y: Array) -> None:
+        self.start, self.place, self.x, self.y = start, place, x, y
+
+    def times(self, slope: Array) -> Linear:
+        def linear(operation: Operation, operands: list[Any]) -> Any:
+            return _through(operation, operands, self, slope)
+
+        return linear
+
+
+def _through(operation: Operation, operands: list[Any], entry: _Entry, slope: Array) -> Any:
+    """y + slope·(x' − x), where x' is told by how much the result moved: dy = f′(x) dx."""
+    if operation.operands[entry.place : entry.place + 1]:
+        x = operation.operands[entry.place]
+        if isinstance(x, np.ndarray) and x is entry.x:
+            return entry.y + slope * (np.asarray(operands[entry.place]) - entry.x)
+    result = np.asarray(operation.run(*operands))
+    return entry.y + slope * (_inverse(entry, result) - entry.x)
+
+
+def _inverse(entry: _Entry, result: Array) -> Array:
+    """The x' near x with f(x') = result, by Newton's method."""
+    for function, slope, _ in FUNCTIONS:
+        if np.allclose(function(entry.x), entry.y, rtol=1e-9, atol=1e-300):
+            x = entry.x.copy()
+            for _ in range(4):
+                x = x - (function(x) - result) / slope(x)
+            return np.asarray(x)
+    raise ValueError
+
+
+def _products(
+    operation: Operation, e: Evidence, tensors: list[Array]
+) -> Iterator[tuple[str, Any, Linear]]:
+    """Another tensor in the place of a factor, where the other factor's derivative needs it."""
+    if len(operation.operands) != 2:
+        return
+    for place in (0, 1):
+        factor = operation.operands[1 - place]
+        if not isinstance(factor, np.ndarray) or factor.dtype.kind != "f":
+            continue
+        if operation.name in ("divide", "true_divide") and place == 1:
+            continue
+        if factor.ndim >= 2 and factor.shape[-1] == factor.shape[-2]:
+            turned = np.swapaxes(factor, -1, -2)
+            if not np.array_equal(turned, factor):
+                yield "transposed", place, _factor(place, turned)
+        if operation.name in ("matmul", "dot", "einsum"):
+            others = [t for t in tensors if t.shape == factor.shape]
+            others += [
+                t.swapaxes(-1, -2)
+                for t in tensors
+                if t.ndim >= 2
+                and t.ndim == factor.ndim
+                and t.shape != factor.shape
+                and t.swapaxes(-1, -2).shape == factor.shape
+            ]
+            if factor.shape[-1:] != factor.shape[-2:-1]:
+                pass
+        else:
+            others = [t for t in tensors if t.shape == factor.shape]
+            named = any(
+                p.size == factor.size and np.array_equal(p.ravel(), factor.ravel())
+                for p in e.main.params.values()
+            )
+            if named:
+                yield "parameter-missing", place, _factor(place, np.ones_like(factor))
+        for number, other in enumerate(others[:24]):
+            if not np.array_equal(other, factor):
+                yield "wrong-operand", (place, number), _factor(place, other)
+        if operation.name in ("matmul", "dot") and factor.ndim >= 2:
+            if factor.shape[-1] == factor.shape[-2]:
+                unit = np.broadcast_to(np.eye(factor.shape[-1]), factor.shape)
+                if any(
+                    np.array_equal(p, factor) or np.array_equal(p.T, factor)
+                    for p in e.main.params.values()
+                ):
+                    yield "parameter-missing", place, _factor(place, unit)
+
+
+def _factor(place: int, other: Array) -> Linear:
+    """The derivative by the operand at `place` takes `other` for the second factor."""
+
+    def linear(operation: Operation, operands: list[Any]) -> Any:
+        base = list(operation.operands)
+        rest = list(operands)
+        rest[place] = base[place]
+        up, down = list(base), list(base)
+        up[place] = operands[place]
+        up[1 - place] = down[1 - place] = other
+        return operation.run(*rest) + (operation.run(*up) - operation.run(*down))
+
+    return linear
+
+
+def _sums(operation: Operation) -> Iterator[tuple[str, Any, Linear]]:
+    """The operand's change summed over another axis, in forward's shape or beside it."""
+    x = operation.operands[0]
+    if not isinstance(x, np.ndarray) or x.ndim < 2 or not operation.name.startswith("add"):
+        return
+    result = np.asarray(operation.result)
+    kept = result.ndim == x.ndim
+    for axis in range(x.ndim):
+        for scaled in (False, True):
+            linear = _along(axis, kept, scaled)
+            try:
+                operands = list(operation.operands)
+                moved = np.asarray(linear(operation, operands))
+            except ValueError:
+                continue
+            if not kept and moved.shape != result.shape:
+                continue
+            yield "statistics-axis" if kept else "wrong-axis", (axis, scaled), linear
+
+
+def _along(axis: int, kept: bool, scaled: bool) -> Linear:
+    def linear(operation: Operation, operands: list[Any]) -> Any:
+        x = operation.operands[0]
+        result = np.asarray(operation.result)
+        moved = (np.asarray(operands[0]) - x).sum(axis=axis, keepdims=kept)
+        if scaled:
+            moved = moved * (x.size / result.size) / x.shape[axis]
+        return result + moved
+
+    return linear
