@@ -133,9 +133,7 @@ class SquaredError:
 # -- values --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "seed", [0, known(1, reason="the laws' second dout is drawn from seed 1 too"), 2, 3, 4]
-)
+@pytest.mark.parametrize("seed", range(5))
 def test_right_layers_are_right(seed):
     assert check_layer(Square(), points(3, 2, seed=seed), seed=seed).verdict == "right"
     assert check_layer(Linear(), points(5, 4, seed=seed), seed=seed).verdict == "right"
@@ -163,9 +161,7 @@ def test_a_leak_is_seen_and_named(leak):
     assert report.findings[0].cause == "constant-leak"
 
 
-@pytest.mark.parametrize(
-    "scale", [1e-12, 1e-6, 1e6, known(1e12, reason="an entry is moved by at most about 1e3")]
-)
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e12])
 def test_verdicts_do_not_depend_on_the_scale(scale):
     x = scale * points(3, 2)
     assert check_layer(Square(), x).verdict == "right"
@@ -239,9 +235,7 @@ def test_a_kink_nearby_is_no_kink_here(distance):
     assert check_layer(ReLU(), x).verdict == "right"
 
 
-@pytest.mark.parametrize(
-    "distance", [1e-3, 1e-5, known(1e-6, reason="taken for a kink at the point itself")]
-)
+@pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-6, 1e-9, 1e-12])
 def test_a_wrong_slope_beside_a_kink_is_seen(distance):
     class Late(ReLU):
         def forward(self, x):
@@ -435,8 +429,11 @@ def test_cache_on_the_class_is_stale():
 
 
 def test_forward_that_is_not_finite_is_inconclusive():
-    report = check_layer(changed(forward=lambda self, x: x * np.nan), points(3, 2))
-    assert report.verdict == "inconclusive"
+    def forward(self, x):
+        self.x = x
+        return x * np.nan
+
+    assert check_layer(changed(forward=forward), points(3, 2)).verdict == "inconclusive"
 
 
 def test_nothing_to_check_is_not_right():
