@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from gradcheck.diagnosis import (
+    axes,
     factors,
     orientation,
     path,
@@ -26,20 +27,21 @@ RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     pointwise.rule,
     factors.rule,
     penalty.rule,
+    orientation.exact,
     scatter.rule,
     reduction.rule,
     orientation.rule,
     path.parameter,
     path.diagonal,
     path.whole_route,
+    axes.rule,
+    routes.rule,
     path.epsilon,
     path.degrees,
     path.features,
     path.statistics,
-    path.through_statistics,
     path.operand,
     path.turned_operand,
-    routes.rule,
 )
 
 

@@ -10,7 +10,8 @@ from gradcheck.diagnosis.likeness import same, wrong_entries
 from gradcheck.evidence import Evidence
 
 
-def rule(e: Evidence) -> Iterator[str]:
+def exact(e: Evidence) -> Iterator[str]:
+    """Every entry of the truth is there, in the place of its mirror image or transpose."""
     got, expected = e.got, e.expected
     if peak(got) == 0 or np.ptp(expected) <= 1e-9 * peak(expected):
         return
@@ -23,6 +24,13 @@ def rule(e: Evidence) -> Iterator[str]:
             if same(got, np.flip(expected, axes)):
                 yield "flipped"
                 return
+
+
+def rule(e: Evidence) -> Iterator[str]:
+    """Right for a tensor that is turned, or the right numbers in another order."""
+    got, expected = e.got, e.expected
+    if peak(got) == 0 or np.ptp(expected) <= 1e-9 * peak(expected):
+        return
     if _with_transposed_parameter(e):
         yield "transposed"
         return

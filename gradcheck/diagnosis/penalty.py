@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradcheck.arrays import peak
+from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import multiple, same
+from gradcheck.diagnosis.routes import Forward
 from gradcheck.evidence import Evidence
 
 
@@ -14,13 +15,17 @@ def rule(e: Evidence) -> Iterator[str]:
         return
     residual, value = e.got - e.expected, e.value
     for shape in (value, np.sign(value)):
-        if peak(shape) == 0 or value.size < 2:
+        if peak(shape) == 0:
             continue
         c = multiple(residual, shape, 1e-5)
         if c is None:
             continue
+        if np.ptp(np.abs(value)) <= 1e-9 * peak(value) and not _follows(e, residual):
+            if value.size > 1 and np.ptp(residual) <= 1e-6 * peak(residual):
+                yield "constant-leak"
+            return
         truth, given = _at_nothing(e)
-        if value.ndim < 2 and (truth is None or abs(truth) < 1e-6 * abs(c)):
+        if _added(e) and (truth is None or abs(truth) < 1e-6 * abs(c)):
             yield "bias-penalized"
             yield "penalty-extra"
         elif truth is None:
@@ -33,6 +38,40 @@ def rule(e: Evidence) -> Iterator[str]:
         else:
             yield "penalty-factor"
         return
+
+
+def _follows(e: Evidence, residual: Array) -> bool:
+    """Whether the residual triples with the parameter, and stays with other inputs."""
+    name = e.about[1:]
+    other = e.at(dout=e.main.dout, params={name: 3 * e.value})
+    if other is None:
+        return False
+    if not same(other.got[e.about] - other.expected(e.about), 3 * residual, close=1e-4):
+        return False
+    xs = tuple(
+        0.7 * x if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in e.main.xs
+    )
+    there = e.at(xs, dout=e.main.dout)
+    return there is not None and same(
+        there.got[e.about] - there.expected(e.about), residual, close=1e-4
+    )
+
+
+def _added(e: Evidence) -> bool:
+    """Whether the parameter acts as a bias: forward adds it, and multiplies nothing by it."""
+    value = e.value
+    if value.ndim > 1 and max(value.shape) < value.size:
+        return False
+    added = False
+    for operation in Forward(e).operations:
+        for operand in operation.operands:
+            if isinstance(operand, np.ndarray | float) and np.array_equal(
+                np.ravel(operand), np.ravel(value)
+            ):
+                if operation.name not in ("add", "subtract"):
+                    return False
+                added = True
+    return added
 
 
 def _at_nothing(e: Evidence) -> tuple[float | None, float | None]:

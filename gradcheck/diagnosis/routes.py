@@ -166,25 +166,26 @@ def _changes(operations: list[Operation], e: Evidence) -> Iterator[tuple[str, in
             if isinstance(operand, np.ndarray) and operand.dtype.kind == "f":
                 yield "path-missing", k, place, _held(place)
         if operation.name in PRODUCTS:
-            yield from ((c, k, label, f) for c, label, f in _products(operation, e, tensors))
+            yield from ((c, k, label, f) for c, label, f in _products(operation, e, tensors, k))
         if ".reduce" in operation.name:
             yield from ((c, k, label, f) for c, label, f in _sums(operation))
 
 
-def _tensors(operations: list[Operation], e: Evidence) -> list[Array]:
-    found: list[Array] = []
-    for value in (
-        *(x for x in e.main.xs if isinstance(x, np.ndarray) and x.dtype.kind == "f"),
-        *e.main.params.values(),
-        e.main.y,
-        *(o.result for o in operations),
-        *(v for o in operations for v in o.operands),
-    ):
+Tensors = list[tuple[Array, int]]
+
+
+def _tensors(operations: list[Operation], e: Evidence) -> Tensors:
+    """The inputs, parameters and intermediate results, each with its operation's number."""
+    found: Tensors = []
+    values: list[tuple[Any, int]] = [(o.result, k) for k, o in enumerate(operations)]
+    values += [(v, k) for k, o in enumerate(operations) for v in o.operands]
+    values += [(x, -1) for x in (*e.main.xs, *e.main.params.values(), e.main.y)]
+    for value, k in values:
         array = np.asarray(value)
         if array.dtype.kind != "f" or array.size < 2:
             continue
-        if not any(a.shape == array.shape and np.array_equal(a, array) for a in found):
-            found.append(np.array(array))
+        if not any(a.shape == array.shape and np.array_equal(a, array) for a, _ in found):
+            found.append((np.array(array), k))
     return found
 
 
@@ -257,7 +258,7 @@ def _inverse(entry: _Entry, result: Array) -> Array:
 
 
 def _products(
-    operation: Operation, e: Evidence, tensors: list[Array]
+    operation: Operation, e: Evidence, tensors: Tensors, k: int
 ) -> Iterator[tuple[str, Any, Linear]]:
     """Another tensor in the place of a factor, where the other factor's derivative needs it."""
     if len(operation.operands) != 2:
@@ -272,29 +273,20 @@ def _products(
             turned = np.swapaxes(factor, -1, -2)
             if not np.array_equal(turned, factor):
                 yield "transposed", place, _factor(place, turned)
-        if operation.name in ("matmul", "dot", "einsum"):
-            others = [t for t in tensors if t.shape == factor.shape]
-            others += [
-                t.swapaxes(-1, -2)
-                for t in tensors
-                if t.ndim >= 2
-                and t.ndim == factor.ndim
-                and t.shape != factor.shape
-                and t.swapaxes(-1, -2).shape == factor.shape
-            ]
-            if factor.shape[-1:] != factor.shape[-2:-1]:
-                pass
-        else:
-            others = [t for t in tensors if t.shape == factor.shape]
-            named = any(
-                p.size == factor.size and np.array_equal(p.ravel(), factor.ravel())
-                for p in e.main.params.values()
-            )
-            if named:
-                yield "parameter-missing", place, _factor(place, np.ones_like(factor))
-        for number, other in enumerate(others[:24]):
-            if not np.array_equal(other, factor):
-                yield "wrong-operand", (place, number), _factor(place, other)
+        for tensor, origin in tensors:
+            views = [tensor]
+            if operation.name in ("matmul", "dot") and tensor.ndim >= 2:
+                views.append(tensor.swapaxes(-1, -2))
+            for turned_over, other in enumerate(views):
+                if other.shape != factor.shape or np.array_equal(other, factor):
+                    continue
+                label = (place, turned_over, k - origin if origin >= 0 else origin)
+                yield "wrong-operand", label, _factor(place, other)
+        if operation.name in ("multiply", "divide") and any(
+            p.size == factor.size and np.array_equal(p.ravel(), factor.ravel())
+            for p in e.main.params.values()
+        ):
+            yield "parameter-missing", place, _factor(place, np.ones_like(factor))
         if operation.name in ("matmul", "dot") and factor.ndim >= 2:
             if factor.shape[-1] == factor.shape[-2]:
                 unit = np.broadcast_to(np.eye(factor.shape[-1]), factor.shape)

@@ -9,7 +9,6 @@ from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import multiple, same
 from gradcheck.evidence import Evidence, batch_length
 
-
 SMALL = 3e-6
 
 
@@ -31,9 +30,10 @@ def rule(e: Evidence) -> Iterator[str]:
             if abs(rn / r - (n / batch) ** power) < 1e-4:
                 yield cause
                 return
-        for shift in (1,):
-            unbiased = [(batch - shift) / batch, batch / (batch - shift)] if batch > shift else []
-            if any(abs(r / u - 1) < 1e-4 for u in unbiased):
+        for power in (0.5, 1, 1.5, -0.5, -1, -1.5):
+            if batch > 1 and all(
+                abs(ratio / ((m - 1) / m) ** power - 1) < 1e-4 for m, ratio in ((batch, r), (n, rn))
+            ):
                 yield "degrees-of-freedom"
                 return
         if abs(rn / r - np.sqrt(n / batch)) < 1e-4:
@@ -42,7 +42,7 @@ def rule(e: Evidence) -> Iterator[str]:
         yield "constant-scale"
         return
     known = bool(others)
-    if e.subject.snapshot.random() and _keeps(e, abs(r)):
+    if r > 0 and e.subject.snapshot.random() and _keeps(e, r):
         yield "keep-probability"
         return
     dimension = _dimension(e, abs(r), batch)

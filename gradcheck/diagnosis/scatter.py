@@ -19,22 +19,23 @@ def rule(e: Evidence) -> Iterator[str]:
     readers = (np.abs(jacobian) > 1e-9 * peak(jacobian)).sum(axis=0).reshape(got.shape)
     shared = readers > 1
     whole = any(isinstance(x, np.ndarray) and x.dtype.kind in "iu" for x in e.main.xs)
-    if (wrong & ~shared).any() or not shared.any() or shared.all() and not whole:
+    if (wrong & ~shared).any() or not shared.any() or (shared.all() and not whole):
         lost = False
     else:
         lost = _one_of(got.ravel(), terms, wrong.ravel())
-    if lost and (~shared).any() or lost and whole:
-        yield (
-            "duplicates-lost"
-            if whole or not e.is_input or got.ndim < 3 and whole
-            else "overlap-overwritten"
-        )
-        yield "overlap-overwritten" if whole else "duplicates-lost"
+    if (lost and (~shared).any()) or (lost and whole):
+        yield ("duplicates-lost" if whole or _picks(jacobian) else "overlap-overwritten")
+        yield "overlap-overwritten" if whole or _picks(jacobian) else "duplicates-lost"
         return
-    if got.ndim >= 2 and _shifted(got, expected):
+    if (got.ndim >= 2 and _shifted(got, expected)) or (got.ndim >= 3 and _at_the_edge(wrong)):
         yield "padding-or-stride"
-    elif got.ndim >= 3 and _at_the_edge(wrong):
-        yield "padding-or-stride"
+
+
+def _picks(jacobian: Array) -> bool:
+    """Whether each output is one entry, picked by an index."""
+    ones = np.abs(jacobian - 1) < 1e-6
+    rest = np.abs(jacobian) < 1e-6
+    return bool(np.all(ones | rest) and np.all(ones.sum(axis=1) <= 1))
 
 
 def _one_of(got: Array, terms: Array, wrong: Array) -> bool:
