@@ -189,7 +189,7 @@ class Evidence:
         take = np.arange(n) % old
         xs = []
         for x in self.subject.xs:
-            if isinstance(x, np.ndarray) and x.ndim and x.shape[0] == old:
+            if any(x is one for one in batched(self.subject.xs)):
                 x = x[take]
                 if jitter and x.dtype.kind == "f":
                     x = x * rng.uniform(0.6, 1.4, x.shape)
@@ -228,6 +228,15 @@ class Evidence:
 
 
 def batch_length(xs: tuple[Any, ...]) -> int | None:
-    """The length of the first axis, if all inputs with an axis share it."""
-    lengths = {x.shape[0] for x in xs if isinstance(x, np.ndarray) and x.ndim}
+    """The length of the first axis, if all inputs with the most axes share it."""
+    lengths = {x.shape[0] for x in batched(xs)}
     return lengths.pop() if len(lengths) == 1 else None
+
+
+def batched(xs: tuple[Any, ...]) -> list[Array]:
+    """The inputs that hold a batch: all if their first axes agree, else those of most axes."""
+    arrays = [x for x in xs if isinstance(x, np.ndarray) and x.ndim]
+    if len({x.shape[0] for x in arrays}) > 1:
+        most = max(x.ndim for x in arrays)
+        arrays = [x for x in arrays if x.ndim == most]
+    return arrays

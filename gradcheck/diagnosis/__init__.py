@@ -15,6 +15,7 @@ from gradcheck.diagnosis import (
     routes,
     scale,
     scatter,
+    windows,
 )
 from gradcheck.evidence import Evidence
 
@@ -28,14 +29,17 @@ RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     factors.rule,
     penalty.rule,
     orientation.exact,
+    windows.overwritten,
     scatter.rule,
     reduction.rule,
     orientation.rule,
     path.parameter,
     path.diagonal,
     path.whole_route,
+    windows.inverted,
     axes.rule,
     routes.rule,
+    windows.shifted,
     path.epsilon,
     path.degrees,
     path.features,

@@ -141,11 +141,9 @@ def _hypotheses(forward: Forward, e: Evidence) -> Iterator[tuple[str, dict[int, 
     for cause, k, label, linear in single:
         key = (cause, operations[k].line, operations[k].name, label)
         lines.setdefault(key, {})[k] = linear
-    for (cause, *_), rules in lines.items():
-        if len(rules) > 1:
-            yield cause, rules
-    for cause, k, _, linear in single:
-        yield cause, {k: linear}
+    whole = [(cause, rules) for (cause, *_), rules in lines.items() if len(rules) > 1]
+    parts: list[tuple[str, dict[int, Linear]]] = [(c, {k: f}) for c, k, _, f in single]
+    yield from sorted(whole + parts, key=lambda one: one[0] == "wrong-operand")
     axes: dict[Any, dict[int, Linear]] = {}
     for cause, k, label, linear in single:
         if cause == "statistics-axis":
@@ -157,7 +155,7 @@ def _hypotheses(forward: Forward, e: Evidence) -> Iterator[tuple[str, dict[int, 
 
 def _changes(operations: list[Operation], e: Evidence) -> Iterator[tuple[str, int, Any, Linear]]:
     tensors = _tensors(operations, e)
-    for k, operation in enumerate(operations):
+    for k in range(len(operations)):
         yield from ((c, k, label, f) for c, label, f in _pointwise(operations, k))
     for k, operation in enumerate(operations):
         if not isinstance(operation.result, np.ndarray | np.floating):
@@ -167,6 +165,9 @@ def _changes(operations: list[Operation], e: Evidence) -> Iterator[tuple[str, in
                 yield "path-missing", k, place, _held(place)
         if operation.name in PRODUCTS:
             yield from ((c, k, label, f) for c, label, f in _products(operation, e, tensors, k))
+        if operation.name == "cumsum":
+            for axis in range(np.ndim(operation.result)):
+                yield "wrong-axis", k, axis, _cumulated(axis)
         if ".reduce" in operation.name:
             yield from ((c, k, label, f) for c, label, f in _sums(operation))
 
@@ -330,6 +331,13 @@ def _sums(operation: Operation) -> Iterator[tuple[str, Any, Linear]]:
             if not kept and moved.shape != result.shape:
                 continue
             yield "statistics-axis" if kept else "wrong-axis", (axis, scaled), linear
+
+
+def _cumulated(axis: int) -> Linear:
+    def linear(operation: Operation, operands: list[Any]) -> Any:
+        return operation.result + np.cumsum(operands[0] - operation.operands[0], axis=axis)
+
+    return linear
 
 
 def _along(axis: int, kept: bool, scaled: bool) -> Linear:

@@ -39,7 +39,10 @@ def rule(e: Evidence) -> Iterator[str]:
         if abs(rn / r - np.sqrt(n / batch)) < 1e-4:
             yield "batch-mean-missing"
             return
-        yield "constant-scale"
+        if e.got.size > 1:
+            yield "constant-scale"
+        return
+    if e.got.size == 1 and not _persists(e, r):
         return
     known = bool(others)
     if r > 0 and e.subject.snapshot.random() and _keeps(e, r):
@@ -60,10 +63,23 @@ def rule(e: Evidence) -> Iterator[str]:
         if dimension:
             yield "dimension-scale"
     elif dimension:
-        yield "dimension-scale"
-        yield "constant-scale"
+        fixed = _follows(e, r) is False
+        yield "constant-scale" if fixed else "dimension-scale"
+        yield "dimension-scale" if fixed else "constant-scale"
     else:
         yield "constant-scale"
+
+
+def _persists(e: Evidence, r: float) -> bool:
+    """Whether a single number's ratio is the same at other inputs."""
+    xs = tuple(
+        x * 0.7 + 0.1 if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in e.main.xs
+    )
+    trial = e.at(xs)
+    if trial is None:
+        return True
+    there = multiple(trial.got[e.about], trial.expected(e.about))
+    return there is not None and abs(there - r) <= 1e-4 * abs(r)
 
 
 def _ratios(e: Evidence, batch: int | None) -> list[tuple[int, float]]:
@@ -115,7 +131,7 @@ def _dimension(e: Evidence, r: float, batch: int | None) -> bool:
     return False
 
 
-def _follows(e: Evidence, r: float) -> bool:
+def _follows(e: Evidence, r: float) -> bool | None:
     """Whether the ratio changes when the last axis of the inputs is made shorter."""
     xs = []
     for x in e.main.xs:
@@ -124,8 +140,8 @@ def _follows(e: Evidence, r: float) -> bool:
         else:
             xs.append(x)
     trial = e.at(tuple(xs))
-    if trial is None:
-        return False
+    if trial is None or all(a is b for a, b in zip(xs, e.main.xs, strict=True)):
+        return None
     other = multiple(trial.got[e.about], trial.expected(e.about), 1e-5)
     return other is not None and abs(other - r) > 1e-4 * abs(r)
 
