@@ -28,4 +28,4 @@ def multiple(a: Array, b: Array, close: float = CLOSE) -> float | None:
 
 def wrong_entries(got: Array, expected: Array) -> Array:
     """Where the two differ by more than the oracle's rounding."""
-    return np.abs(got - expected) > CLOSE * max(peak(got), peak(expected))
+    return np.asarray(np.abs(got - expected) > CLOSE * max(peak(got), peak(expected)))

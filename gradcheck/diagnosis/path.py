@@ -42,10 +42,10 @@ def parameter(e: Evidence) -> Iterator[str]:
     for name, value in e.main.params.items():
         if f"d{name}" == e.about or not _fits(value, e.got.shape):
             continue
-        if np.ptp(value) > 0 or value.size == 1:
-            if peak(value - 1) > 1e-6 and same(e.got * value, e.expected):
-                yield "parameter-missing"
-                return
+        varied = np.ptp(value) > 0 or value.size == 1
+        if varied and peak(value - 1) > 1e-6 and same(e.got * value, e.expected):
+            yield "parameter-missing"
+            return
 
 
 def _fits(value: Array, shape: tuple[int, ...]) -> bool:
@@ -88,9 +88,9 @@ def _factor_of(expected: Array, tensor: Array, dout: Array) -> bool:
     if tensor.ndim == 2 and expected.ndim == 2:
         for t in (tensor, tensor.T):
             if t.shape[1] == expected.shape[1] and same(expected @ np.linalg.pinv(t) @ t, expected):
-                return t.shape[0] == dout.shape[-1]
+                return bool(t.shape[0] == dout.shape[-1])
         return False
-    return tensor.shape != dout.shape
+    return bool(tensor.shape != dout.shape)
 
 
 def turned_operand(e: Evidence) -> Iterator[str]:
@@ -236,6 +236,11 @@ def epsilon(e: Evidence) -> Iterator[str]:
         if isinstance(value, float) and 0 < value <= 0.1
     }
     for name, value in small.items():
+        if not any(
+            o.name == "add" and any(np.ndim(v) == 0 and float(v) == value for v in o.operands)
+            for o in Forward(e).operations
+        ):
+            continue
         twin = copy.deepcopy(e.subject.layer)
         setattr(twin, name, value * 1e-3)
         try:

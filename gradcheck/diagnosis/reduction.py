@@ -74,10 +74,10 @@ def _shares(e: Evidence, axis: int) -> Array | None:
     weights, *_ = np.linalg.lstsq(table, e.got.ravel(), rcond=None)
     if not same(table @ weights, e.got.ravel()):
         return None
-    whole = np.round(weights)
+    whole = np.asarray(np.round(weights))
     if (
         np.all(np.abs(weights - whole) < 1e-5)
-        and set(whole) <= {0.0, 1.0}
+        and set(whole.tolist()) <= {0.0, 1.0}
         and 0 < whole.sum() < len(whole)
     ):
         return np.asarray(whole)

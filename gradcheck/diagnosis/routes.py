@@ -113,6 +113,13 @@ def rule(e: Evidence) -> Iterator[str]:
     size = float(np.sqrt(np.sum(e.got**2) + np.sum(e.expected**2)))
     if any(abs(a - b) > CLOSE * size for a, b in zip(forward.slopes({}), right, strict=True)):
         return  # the recorded forward is not the layer's
+    shifts: dict[int, Linear] = {
+        k: _held(0) for k, o in enumerate(forward.operations) if o.name.startswith("maximum.reduce")
+    }
+    if shifts and any(
+        abs(a - b) > CLOSE * size for a, b in zip(forward.slopes(shifts), right, strict=True)
+    ):
+        shifts = {}  # a maximum that is no mere shift against overflow
     found: list[str] = []
     for cause, rules in _hypotheses(forward, e):
         if cause in found:
@@ -123,7 +130,7 @@ def rule(e: Evidence) -> Iterator[str]:
         try:
             if all(
                 abs(a - b) <= CLOSE * size
-                for a, b in zip(forward.slopes(rules), wanted, strict=True)
+                for a, b in zip(forward.slopes({**shifts, **rules}), wanted, strict=True)
             ):
                 found.append(cause)
                 yield cause
@@ -143,7 +150,7 @@ def _hypotheses(forward: Forward, e: Evidence) -> Iterator[tuple[str, dict[int, 
         lines.setdefault(key, {})[k] = linear
     whole = [(cause, rules) for (cause, *_), rules in lines.items() if len(rules) > 1]
     parts: list[tuple[str, dict[int, Linear]]] = [(c, {k: f}) for c, k, _, f in single]
-    yield from sorted(whole + parts, key=lambda one: one[0] == "wrong-operand")
+    yield from sorted(whole + parts, key=lambda one: _rank(one[0]))
     axes: dict[Any, dict[int, Linear]] = {}
     for cause, k, label, linear in single:
         if cause == "statistics-axis":
@@ -151,6 +158,11 @@ def _hypotheses(forward: Forward, e: Evidence) -> Iterator[tuple[str, dict[int, 
     for rules in axes.values():
         if len(rules) > 1:
             yield "statistics-axis", rules
+
+
+def _rank(cause: str) -> int:
+    """What is left out is tried first, what is exchanged last."""
+    return {"path-missing": 0, "wrong-operand": 2}.get(cause, 1)
 
 
 def _changes(operations: list[Operation], e: Evidence) -> Iterator[tuple[str, int, Any, Linear]]:
@@ -289,7 +301,8 @@ def _products(
         ):
             yield "parameter-missing", place, _factor(place, np.ones_like(factor))
         if operation.name in ("matmul", "dot") and factor.ndim >= 2:
-            if factor.shape[-1] == factor.shape[-2]:
+            square = factor.shape[-1] == factor.shape[-2]
+            if square:
                 unit = np.broadcast_to(np.eye(factor.shape[-1]), factor.shape)
                 if any(
                     np.array_equal(p, factor) or np.array_equal(p.T, factor)

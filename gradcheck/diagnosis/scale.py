@@ -30,9 +30,9 @@ def rule(e: Evidence) -> Iterator[str]:
             if abs(rn / r - (n / batch) ** power) < 1e-4:
                 yield cause
                 return
-        for power in (0.5, 1, 1.5, -0.5, -1, -1.5):
+        for root in (0.5, 1, 1.5, -0.5, -1, -1.5):
             if batch > 1 and all(
-                abs(ratio / ((m - 1) / m) ** power - 1) < 1e-4 for m, ratio in ((batch, r), (n, rn))
+                abs(ratio / ((m - 1) / m) ** root - 1) < 1e-4 for m, ratio in ((batch, r), (n, rn))
             ):
                 yield "degrees-of-freedom"
                 return
@@ -132,18 +132,24 @@ def _dimension(e: Evidence, r: float, batch: int | None) -> bool:
 
 
 def _follows(e: Evidence, r: float) -> bool | None:
-    """Whether the ratio changes when the last axis of the inputs is made shorter."""
-    xs = []
-    for x in e.main.xs:
-        if isinstance(x, np.ndarray) and x.ndim >= 2 and x.dtype.kind == "f" and x.shape[-1] > 2:
-            xs.append(x[..., :-1].copy())
-        else:
-            xs.append(x)
-    trial = e.at(tuple(xs))
-    if trial is None or all(a is b for a, b in zip(xs, e.main.xs, strict=True)):
-        return None
-    other = multiple(trial.got[e.about], trial.expected(e.about), 1e-5)
-    return other is not None and abs(other - r) > 1e-4 * abs(r)
+    """Whether the ratio changes when an axis of the inputs is made shorter; None if none can be."""
+    answer: bool | None = None
+    most = max((x.ndim for x in e.main.xs if isinstance(x, np.ndarray)), default=0)
+    for axis in range(1, most):
+        xs = tuple(
+            np.delete(x, -1, axis=axis)
+            if isinstance(x, np.ndarray) and x.ndim == most and x.shape[axis] > 2
+            else x
+            for x in e.main.xs
+        )
+        trial = e.at(xs)
+        if trial is None or all(a is b for a, b in zip(xs, e.main.xs, strict=True)):
+            continue
+        other = multiple(trial.got[e.about], trial.expected(e.about), 1e-5)
+        if other is not None and abs(other - r) > 1e-4 * abs(r):
+            return True
+        answer = False
+    return answer
 
 
 def tiny(e: Evidence) -> Iterator[str]:

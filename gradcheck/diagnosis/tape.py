@@ -98,7 +98,7 @@ def _line() -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
-class Traced(np.ndarray):  # type: ignore[type-arg]
+class Traced(np.ndarray):
     """An array whose operations are told to the tape."""
 
     def __array_ufunc__(
