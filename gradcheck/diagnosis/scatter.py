@@ -24,12 +24,10 @@ def rule(e: Evidence) -> Iterator[str]:
     else:
         lost = _one_of(got.ravel(), terms, wrong.ravel())
     if (lost and (~shared).any()) or (lost and whole):
-        yield ("duplicates-lost" if whole or _picks(jacobian) else "overlap-overwritten")
-        yield (
-            "overlap-overwritten"
-            if whole or _picks(jacobian) and got.ndim < 3
-            else "duplicates-lost"
-        )
+        picked = whole or (_picks(jacobian) and got.ndim < 3)
+        first = picked or not e.is_input
+        yield "duplicates-lost" if first else "overlap-overwritten"
+        yield "overlap-overwritten" if first else "duplicates-lost"
         return
     if (got.ndim >= 2 and _shifted(got, expected)) or (got.ndim >= 3 and _at_the_edge(wrong)):
         yield "padding-or-stride"

@@ -55,7 +55,10 @@ def shifted(e: Evidence) -> Iterator[str]:
         views = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(-2, -1))
         table = views.reshape(-1, int(np.prod(reach)))
         pieces = given.reshape(-1, int(np.prod(reach)))
-        pieces = pieces[np.abs(pieces).max(axis=1) > 0]
+        wrong = np.abs(pieces - true.reshape(pieces.shape)).max(axis=1) > CLOSE * peak(true)
+        pieces = pieces[wrong]
+        if not np.abs(pieces).max(axis=1, initial=0).any():
+            return
         if not len(pieces):
             return
         for piece in pieces[:: max(1, len(pieces) // 40)]:
