@@ -51,6 +51,12 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
 
 
+def at_a_kink(comparison: Comparison) -> bool:
+    """Whether an entry lies at a kink: the right backward of a net of kinked layers need not lie
+    between the net's own slopes there."""
+    return comparison.ties or (comparison.half is not None and bool(np.any(comparison.half > 0)))
+
+
 def reference(oracle: Oracle, leaf: Leaf, got: Array) -> float:
     """The size of slope that matters: the gradient's own, or a small part of what one unit does."""
     output = float(np.sum(np.abs(oracle.dout * oracle.y)))
@@ -69,8 +75,12 @@ def slack_of(oracle: Oracle, leaf: Leaf, got: Array) -> Array:
     noise = oracle.noise_got.get(leaf.about)
     measured: Array | float = 0.0
     if noise is not None and noise.shape == got.shape:
-        measured = 16.0 * np.maximum(noise, np.median(noise))
-    slack: Array = measured + 16.0 * EPS * peak(got) + np.zeros(got.shape)
+        # Noise is wanted, not the jump at a kink that the table's steps came across.
+        measured = 16.0 * np.minimum(np.maximum(noise, np.median(noise)), 1e-8 * peak(got))
+    # Where the true gradient is 0 by cancellation, what is left has the size of what cancelled.
+    output = float(np.sum(np.abs(oracle.dout * oracle.y)))
+    cancelled = output / max(oracle.scales[leaf.about], 1e-3)
+    slack: Array = measured + 16.0 * EPS * max(peak(got), cancelled) + np.zeros(got.shape)
     return slack
 
 
@@ -83,7 +93,7 @@ def _by_entries(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
     with np.errstate(all="ignore"):
         fits = np.abs(flat - slopes.value) <= slopes.bound + slack
         doubtful = np.flatnonzero(~(fits & (slopes.bound <= goal)))
-    if not np.all(fits):
+    if len(doubtful):
         oracle.measure_noise()
         slack = slack_of(oracle, leaf, got).ravel()
     result = Comparison(leaf, got, looked=size)
@@ -129,6 +139,8 @@ def _sharpen(oracle: Oracle, leaf: Leaf, got: Array, slopes: Slopes) -> list[int
     """Entries that fit a bound which is wide beside the gradient: longer steps may narrow it."""
     sharper: list[int] = []
     goal = NEEDED * peak(got)
+    if goal > 0 and np.any(slopes.bound > goal):
+        oracle.measure_noise()
     vague = np.flatnonzero((slopes.bound > goal) & ~slopes.jump & (slopes.half == 0))
     for count, i in enumerate(vague if goal > 0 else ()):
         slope = oracle.farther(leaf, int(i), float(slopes.bound[i]), WANTED * peak(got))

@@ -4,7 +4,7 @@ import numpy as np
 
 from gradcheck.algebra import floats
 from gradcheck.arrays import Array
-from gradcheck.compare import Comparison, compare_leaf, joint_direction
+from gradcheck.compare import at_a_kink, compare_leaf, joint_direction
 from gradcheck.explain import causes, explained, not_finite
 from gradcheck.oracle import Oracle, Slope
 from gradcheck.points import Point, batch_size, follows, other_points
@@ -111,7 +111,7 @@ class Elsewhere:
         for leaf in subject.leaves:
             if leaf.about in got:
                 comparison = compare_leaf(oracle, leaf, got[leaf.about])
-                if comparison.wrong and not _at_a_kink(comparison):
+                if comparison.wrong and not at_a_kink(comparison):
                     wrong = self._tell(
                         explained(subject, dout, comparison, self.seed, f"{point.what}, ")
                     )
@@ -130,9 +130,3 @@ class Elsewhere:
                 bound=slope.bound,
             )
         )
-
-
-def _at_a_kink(comparison: Comparison) -> bool:
-    """Whether a kink lies at this point, which the checker chose: then nothing is held against
-    the layer. The right backward of a net of ReLUs need not lie between the net's own slopes."""
-    return comparison.ties or (comparison.half is not None and bool(np.any(comparison.half > 0)))

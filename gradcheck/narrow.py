@@ -34,8 +34,11 @@ def rounding_bounds(
                 spread[about] = np.maximum(spread[about], np.abs(g - truth[about]))
     terms = max([x.size for x in wide.xs if isinstance(x, np.ndarray)] + [dout.size, 1])
     depth = 16.0 + 4.0 * np.log2(terms)
+    # Where a gradient is 0 by cancellation, rounding leaves something of the size of the rest.
+    rest = max((peak(g) for g in truth.values()), default=0.0)
     return {
-        about: 16.0 * np.maximum(value, float(np.mean(value))) + depth * eps * peak(truth[about])
+        about: 16.0 * np.maximum(value, float(np.mean(value)))
+        + depth * eps * max(peak(truth[about]), 0.3 * rest)
         for about, value in spread.items()
     }
 

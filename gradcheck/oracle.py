@@ -24,7 +24,7 @@ FIRST_LEVELS = 4
 FIRST_STEP = 2.0**-4
 NEAR, LONG = range(6, 13), range(-3, 28)
 _TABLE_STEP = 2.0**-20
-_TABLE_HALF = 4
+_TABLE_ROWS = 9
 _GAMMA = {3: 1 / 20, 4: 1 / 70}  # (k!)^2 / (2k)!
 
 
@@ -68,6 +68,7 @@ class Oracle:
         self.noise_y = np.abs(self.y) * (0.3 * EPS)
         self.noise_joint = float(np.sqrt(np.sum((self.weight * self.noise_y) ** 2)))
         self.noise_got: dict[str, Array] = {}
+        self.natural: dict[str, float] = {}
 
     # ---- noise ---------------------------------------------------------------------
 
@@ -76,12 +77,13 @@ class Oracle:
         if self.measured or not self.subject.leaves:
             return
         self.measured = True
-        move = self.random_direction()
+        if with_backward:
+            self._find_natural()
+        move = self._jitter()
         outputs: list[Array] = []
         gots: list[dict[str, Array]] = []
-        for k in range(-_TABLE_HALF, _TABLE_HALF + 1):
-            t = k * _TABLE_STEP
-            y, got = self._outputs_and_gradients(move, t, with_backward)
+        for k in range(1, _TABLE_ROWS + 1):  # to one side: kinks are often at the very point
+            y, got = self._outputs_and_gradients(move, float(k), with_backward)
             if y.shape != self.y.shape or not np.all(np.isfinite(y)):
                 return
             outputs.append(y)
@@ -97,6 +99,32 @@ class Oracle:
             rows = [g[about] for g in gots if about in g]
             if len(rows) == len(gots) and all(r.shape == rows[0].shape for r in rows):
                 self.noise_got[about] = _difference_noise(np.array(rows))
+
+    def _find_natural(self) -> None:
+        """How large the gradients are at plainer points: beside that, what is tiny here is nothing."""
+        for factor in (2.0**-6, -0.5):
+            xs = list(self.subject.xs)
+            for leaf in self.subject.leaves:
+                if leaf.is_input:
+                    xs[leaf.key] = xs[leaf.key] * factor
+            try:
+                found = self.subject.gradients(self.dout, xs)
+            except Exception:
+                continue
+            for about, g in found.items():
+                size = float(np.max(np.abs(g), initial=0.0))
+                if np.isfinite(size):
+                    self.natural[about] = max(self.natural.get(about, 0.0), size)
+
+    def _jitter(self) -> dict[str, Array]:
+        """Tiny steps that are exact and yet change the last bits, on which rounding depends."""
+        move = self.random_direction()
+        for leaf in self.subject.leaves:
+            value, step = self.subject.value(leaf), move[leaf.about]
+            unit = np.spacing(np.maximum(np.abs(value), self.scales[leaf.about]))
+            odd = 2.0 * np.rint(step * (_TABLE_STEP / 2) / unit) + 1.0
+            move[leaf.about] = odd * unit
+        return move
 
     def _outputs_and_gradients(
         self, move: Mapping[str, Array], t: float, with_backward: bool
@@ -176,7 +204,7 @@ class Oracle:
         first = self._smooth(*self._probe(evaluate, steps, joint=True)[:2])
         if first.admits(got, slack) and first.bound <= goal:
             return first
-        self.measure_noise(with_backward=False)
+        self.measure_noise()
         return self.look_closely(evaluate, 1.0, got, slack, goal, joint=True)
 
     # ---- entries -------------------------------------------------------------------
@@ -206,8 +234,22 @@ class Oracle:
         values = self.subject.value(leaf)
         scale = self.entry_scale(leaf, float(values.flat[index])) * 2.0**-NEAR.start
         steps = [scale * 2.0**-s for s in _far(bound / goal)]
-        evaluate = self._entry(leaf, index, values)
+        evaluate = self._within(self._entry(leaf, index, values))
         return self._judge(steps, *self._probe(evaluate, steps))
+
+    def _within(
+        self, evaluate: Callable[[float], tuple[Array, float]]
+    ) -> Callable[[float], tuple[Array, float]]:
+        """Refuse steps so long that the output, and with it perhaps its noise, is another."""
+        most = 8.0 * float(np.sum(self.weight * np.abs(self.y)))
+
+        def near(t: float) -> tuple[Array, float]:
+            y, step = evaluate(t)
+            if not np.sum(self.weight * np.abs(y - self.y)) <= most:
+                raise ValueError("too far")
+            return y, step
+
+        return near
 
     def entry_scale(self, leaf: Leaf, value: float) -> float:
         """The length over which an entry is moved: its own size or the array's, if larger."""
@@ -291,14 +333,33 @@ class Oracle:
             steps = [scale * 2.0**-s for s in ladders.pop(0)]
             central, noise, gap = self._probe(evaluate, steps, joint)
             slope = self._judge(steps, central, noise, gap)
-            sure = not slope.jump and slope.bound <= goal
-            if sure and (slope.half == 0 or slope.admits(got, slack)):
-                return slope
-            seen.append(slope)
-            if not seen[1:] and np.isfinite(noise[0]) and 0 < goal < np.min(noise):
+            if not slope.jump and slope.bound <= goal:
+                if slope.half == 0:
+                    return slope
+                reach = _resolution(steps, noise, slope.half)
+                if slope.admits(got, slack) and self._at_the_point(evaluate, reach, slope, joint):
+                    return slope
+                if not seen[1:]:
+                    end = min(max(LONG.stop, int(np.log2(scale / reach)) + 1), 80)
+                    ladders = [range(LONG.start, end)]
+            elif not seen and np.isfinite(noise[0]) and 0 < goal < np.min(noise):
                 far = _far(float(noise[0]) / goal)
                 ladders.insert(0, range(NEAR.start + far.start, NEAR.start + far.stop))
+                evaluate = self._within(evaluate)
+            seen.append(slope)
         return min(reversed(seen), key=lambda slope: (slope.jump, max(slope.bound, goal)))
+
+    def _at_the_point(
+        self,
+        evaluate: Callable[[float], tuple[Array, float]],
+        reach: float,
+        slope: Slope,
+        joint: bool,
+    ) -> bool:
+        """Whether a kink that longer steps saw is still there at the shortest that resolve it."""
+        steps = [reach * 2.0**-s for s in range(2)]
+        _, _, gap = self._probe(evaluate, steps, joint)
+        return bool(np.nanmax(gap) > slope.half)
 
     def _judge(self, steps: list[float], central: Array, noise: Array, gap: Array) -> Slope:
         smooth, smooth_bound = extrapolate(central[:, None], noise[:, None], 4.0)
@@ -311,6 +372,12 @@ class Oracle:
         if smooth_bound[0] <= kinked_bound[0]:
             return Slope(float(smooth[0]), float(smooth_bound[0]), 0.0, jump)
         return Slope(float(kinked[0]), float(kinked_bound[0]), 0.0, jump)
+
+
+def _resolution(steps: list[float], noise: Array, half: float) -> float:
+    """The shortest step at which a kink of this size still stands out of the noise."""
+    sigma = float(np.min(noise * np.asarray(steps)))
+    return max(100.0 * sigma / half, steps[0] * 2.0**-70)
 
 
 def _far(excess: float) -> range:
@@ -359,6 +426,15 @@ def _is_jump(steps: Array, gap: Array, noise: Array) -> bool:
 
 
 def _difference_noise(table: Array) -> Array:
+    """The noise of each column; where one half of the rows crosses a kink, that of the other."""
+    half = len(table) // 2 + 1
+    one, other = _half_noise(table[:half]), _half_noise(table[-half:])
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    rounding = EPS * np.max(np.abs(table), axis=0)
+    return np.asarray(np.where(high > 100.0 * np.maximum(low, rounding), low, high))
+
+
+def _half_noise(table: Array) -> Array:
     """The noise of each column from the third and fourth differences of its rows."""
     noise = np.zeros(table.shape[1:])
     rows = table

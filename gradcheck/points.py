@@ -131,7 +131,8 @@ def _zero_lines(x: Array) -> Array:
     zeros = x.copy()
     if x.ndim > 1:
         zeros[0] = 0.0
-    zeros[..., -1:] = 0.0
+    if zeros.ndim:
+        zeros[..., -1:] = 0.0
     return zeros
 
 

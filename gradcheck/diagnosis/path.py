@@ -24,6 +24,8 @@ def label(e: Evidence) -> Iterator[str]:
         wrong = wrong_entries(e.got, e.expected)
         if wrong.any() and not (wrong & ~own).any():
             yield "label-term"
+        elif wrong.any() and not (wrong & own).any() and not e.got[~own].any():
+            yield "path-missing"
 
 
 def _labels(y: object, scores: Array) -> bool:
