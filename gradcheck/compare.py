@@ -81,7 +81,13 @@ def slack_of(oracle: Oracle, leaf: Leaf, got: Array) -> Array:
     output = float(np.sum(np.abs(oracle.dout * oracle.y)))
     cancelled = output / max(oracle.scales[leaf.about], 1e-3)
     slack: Array = measured + 16.0 * EPS * max(peak(got), cancelled) + np.zeros(got.shape)
-    return slack
+    return np.asarray(slack + saturated(oracle, leaf.about, got))
+
+
+def saturated(oracle: Oracle, about: str, got: Array) -> float:
+    """The rounding of a gradient that is next to nothing beside what it is at plainer points."""
+    natural = oracle.natural.get(about, 0.0)
+    return 4.0 * EPS * natural if peak(got) < 1e-6 * natural else 0.0
 
 
 def _by_entries(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
@@ -264,7 +270,10 @@ def joint_direction(
     slope = oracle.direction(move, total, slack, 1e-5 * scale, levels=3)
     if slope.jump or not np.isfinite(slope.bound) or slope.bound > NEEDED * scale:
         return None
-    slope.bound += slack
+    slope.bound += slack + sum(
+        saturated(oracle, about, got[about]) * peak(m) * float(np.sqrt(m.size))
+        for about, m in move.items()
+    )
     return slope.admits(total), slope, total
 
 

@@ -56,7 +56,7 @@ class Examination:
         self._laws(wide, base)
         serious = any(finding.cause not in HARMLESS for finding in report.findings)
         if not serious and wide.sizes() <= LARGE:
-            Elsewhere(wide, report, self.rng, self.seed).run()
+            Elsewhere(wide, report, base, self.rng, self.seed).run()
 
     def _undecided(self, reason: str) -> None:
         if self.report.verdict == "right":

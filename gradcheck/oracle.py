@@ -101,7 +101,7 @@ class Oracle:
                 self.noise_got[about] = _difference_noise(np.array(rows))
 
     def _find_natural(self) -> None:
-        """How large the gradients are at plainer points: beside that, what is tiny here is nothing."""
+        """How large the gradients are at plainer points; beside that, tiny ones are nothing."""
         for factor in (2.0**-6, -0.5):
             xs = list(self.subject.xs)
             for leaf in self.subject.leaves:
