@@ -248,7 +248,7 @@ def _not_scaled(
         if not np.all(np.isfinite(a)) or 0 < peak(g) * min(abs(s), 1.0) < _LEAST:
             continue
         gap = peak(a / s - g)
-        if gap > (64 * EPS * top if s in SCALES else 1e-6 * top + natural):
+        if gap > (64 * EPS * top if s in SCALES else 1e-9 * top + natural):
             message = f"backward({s:g} dout) is not {s:g} backward(dout)"
             finding = differs(about, "upstream-nonlinear", message, s * g, a)
             if s in THIRDS and gap < NARROW * top:

@@ -76,7 +76,7 @@ def slack_of(oracle: Oracle, leaf: Leaf, got: Array) -> Array:
     measured: Array | float = 0.0
     if noise is not None and noise.shape == got.shape:
         # Noise is wanted, not the jump at a kink that the table's steps came across.
-        measured = 16.0 * np.minimum(np.maximum(noise, np.median(noise)), 1e-8 * peak(got))
+        measured = 16.0 * np.minimum(np.maximum(noise, np.median(noise)), 5e-10 * peak(got))
     # Where the true gradient is 0 by cancellation, what is left has the size of what cancelled.
     output = float(np.sum(np.abs(oracle.dout * oracle.y)))
     cancelled = output / max(oracle.scales[leaf.about], 1e-3)

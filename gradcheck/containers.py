@@ -1,14 +1,22 @@
 """In a container, the child at fault: each child is checked on what really flowed into it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gradcheck.arrays import Array
 from gradcheck.subject import Subject, is_layer
+from gradcheck.touch import unchanged
 
-Flow = tuple[tuple[Any, ...], Array]
+@dataclass
+class Flow:
+    """What one child was given in a pass of its container, and what it wrote into."""
+
+    xs: tuple[Any, ...] | None = None
+    dout: Any = None
+    written: list[str] = field(default_factory=list)
 
 
 def children_of(layer: Any) -> dict[str, Any]:
@@ -29,18 +37,16 @@ def children_of(layer: Any) -> dict[str, Any]:
 def flows(subject: Subject, dout: Array) -> dict[str, Flow]:
     """What flowed into each child and back into it, in one pass of the container."""
     subject.snapshot.restore()
-    seen: dict[str, list[Any]] = {}
-    children = children_of(subject.layer)
+    seen: dict[str, Flow] = {}
     originals: list[tuple[Any, str, Any]] = []
-    for name, child in children.items():
-        record: list[Any] = [None, None]
-        seen[name] = record
-        for method, slot in (("forward", 0), ("backward", 1)):
+    for name, child in children_of(subject.layer).items():
+        seen[name] = Flow()
+        for method in ("forward", "backward"):
             original = getattr(child, method)
             own = method in getattr(child, "__dict__", {})
             originals.append((child, method, original if own else None))
             try:
-                setattr(child, method, _recording(original, record, slot))
+                setattr(child, method, _recording(original, seen[name], method))
             except AttributeError:
                 return {}
     try:
@@ -55,18 +61,20 @@ def flows(subject: Subject, dout: Array) -> dict[str, Flow]:
             else:
                 setattr(child, method, kept)
         subject.snapshot.restore()
-    found: dict[str, Flow] = {}
-    for name, (xs, douts) in seen.items():
-        if xs is not None and douts is not None and len(douts) == 1:
-            found[name] = xs, douts[0]
-        elif xs is not None:
-            found[name] = xs, np.empty(0)
-    return found
+    return {name: flow for name, flow in seen.items() if flow.xs is not None}
 
 
-def _recording(original: Any, record: list[Any], slot: int) -> Any:
+def _recording(original: Any, flow: Flow, method: str) -> Any:
     def call(*args: Any, **keywords: Any) -> Any:
-        record[slot] = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
-        return original(*args, **keywords)
+        kept = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
+        if method == "forward":
+            flow.xs = kept
+        else:
+            flow.dout = kept[0] if kept else None
+        result = original(*args, **keywords)
+        for given, copy in zip(args, kept, strict=True):
+            if isinstance(given, np.ndarray) and not unchanged(given, copy):
+                flow.written.append(method)
+        return result
 
     return call

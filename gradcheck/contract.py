@@ -166,9 +166,10 @@ def _aliases(
         for other, h in earlier:
             if _as_it_stands(g, h):
                 whose = f"the same array as {other}"
+        where = "contract" if whose and not whose.startswith("the parameter") else about
         if whose:
-            message = f"the gradient is {whose}, not an array of its own"
-            findings.append(Finding(about, "aliased-result", message))
+            message = f"{about} is {whose}, not an array of its own"
+            findings.append(Finding(where, "aliased-result", message))
         earlier.append((about, g))
     return findings
 

@@ -1,5 +1,7 @@
 """The layer at other points: one cheap probe along a direction through everything at each."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gradcheck.algebra import floats
@@ -16,6 +18,7 @@ REFUSED = (LayerRaisedError, ContractError, UnusableError, ValueError, IndexErro
 SMALL = 400  # entries up to which probes are counted
 WILD = 1e8  # a gradient so many times larger than at the given point tells nothing
 PER_ENTRY, BESIDES = 12, 25
+LEAST = 30  # forwards spent here whatever the rest has cost
 
 
 class Elsewhere:
@@ -28,17 +31,20 @@ class Elsewhere:
         base: dict[str, Array],
         rng: np.random.Generator,
         seed: int,
+        blame: Callable[[Subject, Array, int], list[Finding]],
     ) -> None:
         self.subject = subject
         self.report = report
         self.rng = rng
         self.seed = seed
+        self.blame = blame
         self.sizes = {about: peak(g) for about, g in base.items() if peak(g) > 0}
 
     def run(self) -> None:
         """Every other point that the layer accepts, while the forwards allowed last."""
         subject = self.subject
         allowed = PER_ENTRY * min(subject.sizes(), SMALL) + BESIDES
+        allowed = max(allowed, subject.counts.forwards + LEAST)
         for point in other_points(subject, self.seed):
             if subject.counts.forwards + 7 > allowed:
                 return

@@ -12,7 +12,7 @@ from gradcheck.explain import explained, inside, not_finite
 from gradcheck.narrow import rounding_bounds
 from gradcheck.oracle import Oracle
 from gradcheck.report import Finding, Report, Row, Verdict
-from gradcheck.subject import ContractError, LayerRaisedError, Subject
+from gradcheck.subject import ContractError, Counts, LayerRaisedError, Subject
 from gradcheck.upstream import signed
 
 LARGE = 2_000_000  # entries beyond which other points are not tried
@@ -38,7 +38,9 @@ class Examination:
         findings, got = call_once(subject, self.dout)
         report.findings += findings
         if got is None:
+            report.findings += blame_children(subject, self.dout, self.seed)
             return
+        report.findings += children_writing(subject, self.dout)
         if not subject.leaves:
             self._undecided("nothing here has a gradient")
             return
@@ -56,7 +58,7 @@ class Examination:
         self._laws(wide, base)
         serious = any(finding.cause not in HARMLESS for finding in report.findings)
         if not serious and wide.sizes() <= LARGE:
-            Elsewhere(wide, report, base, self.rng, self.seed).run()
+            Elsewhere(wide, report, base, self.rng, self.seed, blame_children).run()
 
     def _undecided(self, reason: str) -> None:
         if self.report.verdict == "right":
@@ -166,7 +168,9 @@ class Examination:
             self.report.rows.append(row)
             if comparison.wrong and leaf.about not in told:
                 wrong.append(comparison)
-        if wrong and not self._child_at_fault(wide):
+        blamed = blame_children(wide, self.dout, self.seed) if wrong else []
+        self.report.findings += blamed
+        if wrong and not blamed:
             if children_of(wide.layer):  # each of them right: at a kink so is the whole
                 for comparison in [comparison for comparison in wrong if at_a_kink(comparison)]:
                     wrong.remove(comparison)
@@ -184,27 +188,39 @@ class Examination:
     def _laws(self, wide: Subject, base: dict[str, Array]) -> None:
         """The exact laws; what a law tells about a gradient takes the place of its values."""
         found = list(exact_findings(wide, self.dout, base))
-        told = {f.about for f in found}
+        told = {f.about for f in found if f.cause not in HARMLESS}
         self.report.findings = [
             f for f in self.report.findings if f.about not in told or f.bound is None
         ] + found
 
-    # ---- containers --------------------------------------------------------------------------
 
-    def _child_at_fault(self, wide: Subject) -> bool:
-        """Check each child on what flowed into it; True if that explains the fault."""
-        children = children_of(wide.layer)
-        found = False
-        for name, (xs, _) in flows(wide, self.dout).items() if children else ():
-            report = Report(name)
-            try:
-                child = Subject(children[name], xs, "layer", wide.counts)
-                Examination(child, report, self.seed).run()
-            except Exception:
-                continue
-            for finding in report.findings:
-                if finding.cause not in HARMLESS:
-                    found = True
-                    self.report.findings.append(inside(name, finding))
-        wide.snapshot.restore_all()
-        return found
+def blame_children(subject: Subject, dout: Array, seed: int) -> list[Finding]:
+    """What is wrong with the children of a container, each checked on what flowed into it."""
+    findings: list[Finding] = []
+    children = children_of(subject.layer)
+    for name, flow in flows(subject, dout).items() if children else ():
+        report = Report(name)
+        counts = Counts()
+        try:
+            child = Subject(children[name], flow.xs or (), "layer", counts)
+            Examination(child, report, seed).run()
+        except Exception:
+            continue
+        subject.counts.add(counts)
+        told = [Finding("contract", c, message) for c, message in counts.written.items()]
+        for finding in [*told, *report.findings]:
+            if finding.cause not in HARMLESS:
+                findings.append(inside(name, finding))
+    subject.snapshot.restore_all()
+    return findings
+
+
+def children_writing(subject: Subject, dout: Array) -> list[Finding]:
+    """The children of a container that write into what they are given."""
+    findings: list[Finding] = []
+    for name, flow in flows(subject, dout).items() if children_of(subject.layer) else ():
+        for method in dict.fromkeys(flow.written):
+            cause = "input-mutated" if method == "forward" else "upstream-mutated"
+            message = f"{method} writes into what it is given, which is not its own"
+            findings.append(inside(name, Finding("contract", cause, message)))
+    return findings

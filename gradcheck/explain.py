@@ -56,7 +56,9 @@ def not_finite(about: str, g: Array, truth: Array | None = None) -> Finding:
 def inside(name: str, finding: Finding) -> Finding:
     """A child's finding under the container's names: `dW` of fc1 is `dfc1.W`."""
     about = finding.about
+    finding.message = f"in {name}, {finding.message}"
+    if about in ("contract", "forward"):
+        return finding
     parameter = about.startswith("d") and about not in ("dx", "dscores") and "[" not in about
     finding.about = f"d{name}.{about[1:]}" if parameter else f"{name}.{about}"
-    finding.message = f"in {name}, {finding.message}"
     return finding

@@ -108,8 +108,8 @@ class Snapshot:
         return any(n in array.shape for array, _ in self._arrays)
 
     def mentions(self, n: int) -> bool:
-        """Whether `n` is a length, or a whole number, that was there before any forward."""
-        return self.has_length(n) or n in self._whole
+        """Whether `n` is a whole number that was there before any forward."""
+        return n in self._whole
 
     def settle(self) -> None:
         """After a first forward: large arrays that it left alone need no putting back."""

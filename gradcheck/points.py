@@ -45,16 +45,17 @@ def other_points(subject: Subject, seed: int) -> Iterator[Point]:
         grown = _changed(_taken(xs, take), free, _scaled(rng))
         yield Point("with more samples", grown, rows=n + 2)
     if free:
+        yield Point("with rows and columns of zeros", _changed(xs, free, _zero_lines))
         yield Point("with zeros among the inputs", _changed(xs, free, _zeroed(rng)))
         yield Point("with inputs of the other sign", _changed(xs, free, np.negative))
-        yield Point("with a row and a column of zeros", _changed(xs, free, _zero_lines))
         yield Point("with larger inputs", _changed(xs, free, lambda x: 8 * x))
         yield Point("with inputs near zero", _changed(xs, free, lambda x: x / 16))
     if any(_indices(x) for x in xs):
         yield Point("with one index everywhere", _reindexed(xs, _constant))
         yield Point("with indices in another order", _reindexed(xs, lambda x: np.roll(x, 1)))
-    longer = _longer(subject, rng)
-    if longer is not None:
+    if (longer := _longer(subject, 1, 3, rng)) is not None:
+        yield Point("with a sequence three times as long", longer)
+    if (longer := _longer(subject, -1, 1, rng)) is not None:
         yield Point("with one more place along the last axis", longer)
     if free:
         yield Point("with much larger inputs", _changed(xs, free, lambda x: 40 * x))
@@ -127,12 +128,12 @@ def _zeroed(rng: np.random.Generator) -> Callable[[Array], Array]:
 
 
 def _zero_lines(x: Array) -> Array:
-    """The first sample and the last feature all zero."""
+    """The first sample and every other feature all zero."""
     zeros = x.copy()
     if x.ndim > 1:
         zeros[0] = 0.0
-    if zeros.ndim:
-        zeros[..., -1:] = 0.0
+    if x.ndim:
+        zeros[..., ::2] = 0.0
     return zeros
 
 
@@ -148,15 +149,24 @@ def _reindexed(xs: tuple[Any, ...], change: Callable[[Array], Array]) -> tuple[A
     return tuple(change(x) if _indices(x) else x for x in xs)
 
 
-def _longer(subject: Subject, rng: np.random.Generator) -> tuple[Any, ...] | None:
-    """One image, sequence or row longer than given, for a layer whose only input it is."""
+def _longer(
+    subject: Subject, axis: int, more: int, rng: np.random.Generator
+) -> tuple[Any, ...] | None:
+    """A longer axis, for a layer whose only input may have any length there: `more` is 1 place
+    on the last axis, or so many times the length on another."""
     x = subject.xs[0]
-    if len(subject.xs) != 1 or not is_real(x) or x.ndim < 2 or subject.kind != "layer":
+    if len(subject.xs) != 1 or subject.kind != "layer" or not is_real(x):
         return None
-    if subject.snapshot.has_length(x.shape[-1]):
+    if x.ndim < (2 if axis == -1 else 3) or x.size == 0:
         return None
-    more = np.concatenate([x, np.flip(x[..., :1], 0) * rng.uniform(0.5, 1.5)], axis=-1)
-    return (np.asarray(more, x.dtype),)
+    length, snapshot = x.shape[axis], subject.snapshot
+    if snapshot.has_length(length) or snapshot.mentions(length):
+        return None
+    added = length * (more - 1) if axis != -1 else more
+    take = rng.integers(0, length, added)
+    part = np.take(x, take, axis)
+    grown = np.concatenate([x, part * rng.uniform(0.5, 1.5, part.shape)], axis=axis)
+    return (np.asarray(grown, x.dtype),)
 
 
 def typical(x: Array) -> float:

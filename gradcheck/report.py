@@ -26,7 +26,11 @@ class Finding:
             self.causes = [self.cause]
 
     def __str__(self) -> str:
-        return f"{self.about}: {self.message} [{self.cause}]"
+        worst = ""
+        if self.expected is not None and self.got is not None:
+            where = f"at [{', '.join(map(str, self.index))}] " if self.index else ""
+            worst = f"\n    {where}expected {self.expected:.6g}, got {self.got:.6g}"
+        return f"{self.about}: {self.message} [{self.cause}]{worst}"
 
 
 @dataclass

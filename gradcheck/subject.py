@@ -45,6 +45,11 @@ class Counts:
     backwards: int = 0
     written: dict[str, str] = field(default_factory=dict)
 
+    def add(self, other: "Counts") -> None:
+        """Count another's calls as well."""
+        self.forwards += other.forwards
+        self.backwards += other.backwards
+
     def note(self, cause: str, message: str) -> None:
         """Remember the first time that a call writes into what is not its own."""
         self.written.setdefault(cause, message)

@@ -67,7 +67,11 @@ def written(reports: Mapping[str, Report], as_json: bool) -> str:
     if as_json:
         plain = {name: report.as_dict() for name, report in reports.items()}
         return json.dumps(plain, indent=2, allow_nan=False) + "\n"
-    return "".join(f"{name}\n{report}\n" for name, report in reports.items())
+    named = (
+        f"{report}\n" if name == report.name else f"{name}\n{report}\n"
+        for name, report in reports.items()
+    )
+    return "".join(named)
 
 
 def exit_code(reports: list[Report]) -> int:
