@@ -10,6 +10,7 @@ from gradcheck.arrays import Array
 from gradcheck.subject import Subject, is_layer
 from gradcheck.touch import unchanged
 
+
 @dataclass
 class Flow:
     """What one child was given in a pass of its container, and what it wrote into."""

@@ -7,7 +7,7 @@ import numpy as np
 from gradcheck.algebra import floats
 from gradcheck.arrays import Array, peak
 from gradcheck.compare import at_a_kink, compare_leaf, joint_direction
-from gradcheck.explain import causes, explained, not_finite
+from gradcheck.explain import at_ties, explained, not_finite
 from gradcheck.oracle import Oracle, Slope
 from gradcheck.points import Point, batch_size, follows, other_points
 from gradcheck.report import Finding, Report
@@ -124,26 +124,17 @@ class Elsewhere:
     ) -> bool:
         """Which gradient is wrong at that point, entry by entry; or none alone, but ties."""
         subject, dout = oracle.subject, oracle.dout
-        wrong = False
-        for leaf in subject.leaves:
-            if leaf.about in got:
-                comparison = compare_leaf(oracle, leaf, got[leaf.about])
-                if comparison.wrong and not at_a_kink(comparison):
-                    wrong = self._tell(
-                        explained(subject, dout, comparison, self.seed, f"{point.what}, ")
-                    )
-        if wrong or not point.ties:
-            return wrong
-        about = next(leaf.about for leaf in subject.leaves if leaf.is_input)
-        return self._tell(
-            Finding(
-                about,
-                "ties",
-                f"{point.what}, moving them together changes the output otherwise than it says",
-                causes=["ties", *causes(subject, dout, about, self.seed)],
-                expected=slope.value,
-                got=said,
-                error=abs(slope.value - said),
-                bound=slope.bound,
-            )
-        )
+        leaves = [leaf for leaf in subject.leaves if leaf.about in got]
+        compared = [compare_leaf(oracle, leaf, got[leaf.about]) for leaf in leaves]
+        wrong = [c for c in compared if c.wrong and not at_a_kink(c)]
+        if not wrong and not point.ties:
+            return False
+        findings = self.blame(subject, dout, self.seed)
+        for finding in findings:
+            finding.message = f"{point.what}, {finding.message}"
+        if not findings:
+            findings = [
+                explained(subject, dout, c, self.seed, f"{point.what}, ") for c in wrong
+            ] or [at_ties(subject, slope, said, f"{point.what}, ")]
+        self.report.findings += findings
+        return True

@@ -4,11 +4,11 @@ import numpy as np
 
 from gradcheck.algebra import close, exact_findings
 from gradcheck.arrays import Array, is_real, peak
-from gradcheck.compare import Comparison, at_a_kink, compare_leaf
+from gradcheck.compare import Comparison, at_a_kink, compare_leaf, joint_direction
 from gradcheck.containers import children_of, flows
 from gradcheck.contract import call_once
 from gradcheck.elsewhere import Elsewhere
-from gradcheck.explain import explained, inside, not_finite
+from gradcheck.explain import at_ties, explained, inside, not_finite
 from gradcheck.narrow import rounding_bounds
 from gradcheck.oracle import Oracle
 from gradcheck.report import Finding, Report, Row, Verdict
@@ -150,6 +150,7 @@ class Examination:
         oracle = Oracle(wide, self.dout, self.seed)
         undecided: list[str] = []
         wrong: list[Comparison] = []
+        kinked: list[str] = []
         told = {f.about for f in self.report.findings if f.cause not in HARMLESS}
         for leaf in wide.leaves:
             if leaf.about not in base:
@@ -168,6 +169,8 @@ class Examination:
             self.report.rows.append(row)
             if comparison.wrong and leaf.about not in told:
                 wrong.append(comparison)
+            if at_a_kink(comparison) and leaf.is_input:
+                kinked.append(leaf.about)
         blamed = blame_children(wide, self.dout, self.seed) if wrong else []
         self.report.findings += blamed
         if wrong and not blamed:
@@ -177,10 +180,18 @@ class Examination:
                     self._row(comparison.leaf.about).verdict = "right"
             for comparison in wrong:
                 self.report.findings.append(explained(wide, self.dout, comparison, self.seed))
+        elif not wrong and len(kinked) > 1:
+            self._ties_across(oracle, {about: base[about] for about in kinked})
         elif undecided:
             self._undecided(
                 f"the slope of {', '.join(undecided)} could not be measured well enough"
             )
+
+    def _ties_across(self, oracle: Oracle, got: dict[str, Array]) -> None:
+        """Entries of one value in several inputs, moved together."""
+        outcome = joint_direction(oracle, got, ties=True)
+        if outcome is not None and not outcome[0] and outcome[1].half == 0:
+            self.report.findings.append(at_ties(oracle.subject, outcome[1], outcome[2]))
 
     def _row(self, about: str) -> Row:
         return next(row for row in self.report.rows if row.about == about)

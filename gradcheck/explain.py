@@ -6,6 +6,7 @@ from gradcheck.arrays import Array
 from gradcheck.compare import Comparison
 from gradcheck.diagnosis import diagnose
 from gradcheck.evidence import Evidence
+from gradcheck.oracle import Slope
 from gradcheck.report import Finding
 from gradcheck.subject import Subject
 from gradcheck.words import sentence
@@ -38,6 +39,20 @@ def causes(subject: Subject, dout: Array, about: str, seed: int) -> list[str]:
         return diagnose(Evidence(subject.moved(), dout, about, seed))
     except Exception:
         return ["unexplained"]
+
+
+def at_ties(subject: Subject, slope: Slope, said: float, where: str = "") -> Finding:
+    """A finding about inputs that tie: right one by one, wrong when they move together."""
+    about = next(leaf.about for leaf in subject.leaves if leaf.is_input)
+    return Finding(
+        about,
+        "ties",
+        f"{where}moving equal inputs together changes the output otherwise than the gradient says",
+        expected=slope.value,
+        got=said,
+        error=abs(slope.value - said),
+        bound=slope.bound,
+    )
 
 
 def not_finite(about: str, g: Array, truth: Array | None = None) -> Finding:
