@@ -198,7 +198,7 @@ def _by_directions(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
         move = oracle.random_direction(leaf.about)[leaf.about]
         bad = _direction(oracle, leaf, got, move, result)
         if bad:
-            result.wrong = _bisect(oracle, leaf, got, move, result)
+            result.wrong = _bisect(oracle, leaf, got, move)
             return result
     return result
 
@@ -226,18 +226,30 @@ def _direction(
     return not slope.admits(total, slack)
 
 
-def _bisect(oracle: Oracle, leaf: Leaf, got: Array, move: Array, result: Comparison) -> Entry:
+def _bisect(oracle: Oracle, leaf: Leaf, got: Array, move: Array, rough: bool = True) -> Entry:
     """Halve the set of moved entries until one that is wrong is left."""
     where = np.arange(got.size)
     flat = move.ravel()
+    excess = np.inf
     while len(where) > 1:
         left, right = where[: len(where) // 2], where[len(where) // 2 :]
         part = np.zeros(got.size)
         part[left] = flat[left]
-        where = left if _direction(oracle, leaf, got, part.reshape(got.shape), None) else right
+        move = part.reshape(got.shape)
+        total = float(np.vdot(got, move))
+        gap = abs(oracle.glance({leaf.about: move}) - total) if rough else np.inf
+        # A half that holds the wrong entries holds about all of what does not fit.
+        if 1e-2 * excess < gap < np.inf and np.isfinite(excess):
+            where = left
+        elif _direction(oracle, leaf, got, move, None):
+            where, excess = left, gap
+        else:
+            where = right
     i = int(where[0])
     value = float(got.flat[i])
     slope = oracle.closely(leaf, i, value, 0.0, WANTED * max(abs(value), peak(got)))
+    if rough and slope.admits(value):  # the glances led astray
+        return _bisect(oracle, leaf, got, flat.reshape(got.shape), rough=False)
     index = tuple(int(k) for k in np.unravel_index(i, got.shape))
     return Entry(index, slope.value, value, slope.bound)
 

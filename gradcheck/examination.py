@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gradcheck.algebra import close, exact_findings
+from gradcheck.algebra import MOST_COPIED, close, exact_findings
 from gradcheck.arrays import Array, is_real, peak
 from gradcheck.compare import Comparison, at_a_kink, compare_leaf, joint_direction
 from gradcheck.containers import children_of, flows
@@ -15,7 +15,6 @@ from gradcheck.report import Finding, Report, Row, Verdict
 from gradcheck.subject import ContractError, Counts, LayerRaisedError, Subject
 from gradcheck.upstream import signed
 
-LARGE = 2_000_000  # entries beyond which other points are not tried
 HARMLESS = ("aliased-result", "gradient-extra")
 
 
@@ -57,7 +56,7 @@ class Examination:
         self._values(wide, base)
         self._laws(wide, base)
         serious = any(finding.cause not in HARMLESS for finding in report.findings)
-        if not serious and wide.sizes() <= LARGE:
+        if not serious and wide.sizes() <= MOST_COPIED:
             Elsewhere(wide, report, base, self.rng, self.seed, blame_children).run()
 
     def _undecided(self, reason: str) -> None:

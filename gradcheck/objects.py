@@ -103,10 +103,6 @@ class Snapshot:
         """Whether a generator is among what the layer holds."""
         return bool(self._generators)
 
-    def has_length(self, n: int) -> bool:
-        """Whether an array that was there before any forward has an axis of length `n`."""
-        return any(n in array.shape for array, _ in self._arrays)
-
     def mentions(self, n: int) -> bool:
         """Whether `n` is a whole number that was there before any forward."""
         return n in self._whole

@@ -187,6 +187,12 @@ class Oracle:
                 moved[leaf.about] = step
         return self.subject.at(moved)
 
+    def glance(self, move: Mapping[str, Array]) -> float:
+        """A rough slope along a direction, from one pair of steps."""
+        step = FIRST_STEP * 2.0**-6
+        difference = self.along(move, step) - self.along(move, -step)
+        return float(np.sum(self.dout * difference)) / (2 * step)
+
     def direction(
         self,
         move: Mapping[str, Array],

@@ -160,7 +160,7 @@ def _longer(
     if x.ndim < (2 if axis == -1 else 3) or x.size == 0:
         return None
     length, snapshot = x.shape[axis], subject.snapshot
-    if snapshot.has_length(length) or snapshot.mentions(length):
+    if length < 2 or snapshot.mentions(length):
         return None
     added = length * (more - 1) if axis != -1 else more
     take = rng.integers(0, length, added)
