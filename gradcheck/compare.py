@@ -1,6 +1,6 @@
 """The gradients a layer gives, beside the slopes it really has, at one point."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,8 +47,12 @@ class Comparison:
     largest_bound: float = 0.0
     unknown: int = 0
     looked: int = 0
-    ties: bool = False
-    notes: list[str] = field(default_factory=list)
+    group: Array | None = None  # a direction through tied entries that does not fit
+
+    @property
+    def ties(self) -> bool:
+        """Whether the entries are right one by one and wrong together."""
+        return self.group is not None
 
 
 def at_a_kink(comparison: Comparison) -> bool:
@@ -60,7 +64,8 @@ def at_a_kink(comparison: Comparison) -> bool:
 def reference(oracle: Oracle, leaf: Leaf, got: Array) -> float:
     """The size of slope that matters: the gradient's own, or a small part of what one unit does."""
     output = float(np.sum(np.abs(oracle.dout * oracle.y)))
-    return max(peak(got), 1e-4 * output / max(oracle.scales[leaf.about], 1e-300))
+    unit = max(oracle.scales[leaf.about], 1e-300)
+    return max(peak(got), 1e-4 * output / unit, 1e-4 * oracle.swing)
 
 
 def compare_leaf(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
@@ -76,7 +81,7 @@ def slack_of(oracle: Oracle, leaf: Leaf, got: Array) -> Array:
     measured: Array | float = 0.0
     if noise is not None and noise.shape == got.shape:
         # Noise is wanted, not the jump at a kink that the table's steps came across.
-        measured = 16.0 * np.minimum(np.maximum(noise, np.median(noise)), 5e-10 * peak(got))
+        measured = 16.0 * np.minimum(noise, 5e-10 * peak(got))
     # Where the true gradient is 0 by cancellation, what is left has the size of what cancelled.
     output = float(np.sum(np.abs(oracle.dout * oracle.y)))
     cancelled = output / max(oracle.scales[leaf.about], 1e-3)
@@ -188,7 +193,7 @@ def _ties(oracle: Oracle, leaf: Leaf, got: Array, half: Array, result: Compariso
             i = tuple(int(k) for k in np.argwhere(group)[0])
             unit = oracle.scales[leaf.about]
             result.wrong = Entry(i, slope.value / unit, total / unit, slope.bound / unit)
-            result.ties = True
+            result.group = move[leaf.about]
             return
 
 
@@ -254,10 +259,22 @@ def _bisect(oracle: Oracle, leaf: Leaf, got: Array, move: Array, rough: bool = T
     return Entry(index, slope.value, value, slope.bound)
 
 
-def joint_direction(
-    oracle: Oracle, got: dict[str, Array], ties: bool = False
-) -> tuple[bool, Slope, float] | None:
-    """One probe along a random direction through all arrays: (fits, slope, what got says).
+@dataclass
+class Outcome:
+    """A direction through all arrays: its slope, what the gradients say of it, do they fit."""
+
+    move: dict[str, Array]
+    slope: Slope
+    said: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the gradients are right along it."""
+        return self.slope.admits(self.said)
+
+
+def joint_direction(oracle: Oracle, got: dict[str, Array], ties: bool = False) -> Outcome | None:
+    """One probe along a random direction through all arrays.
 
     None when the point decides nothing. At `ties`, entries of one value move together.
     """
@@ -286,7 +303,7 @@ def joint_direction(
         saturated(oracle, about, got[about]) * peak(m) * float(np.sqrt(m.size))
         for about, m in move.items()
     )
-    return slope.admits(total), slope, total
+    return Outcome(move, slope, total)
 
 
 def _lengths(value: Array, scale: float) -> Array:

@@ -6,9 +6,10 @@ import numpy as np
 
 from gradcheck.algebra import floats
 from gradcheck.arrays import Array, peak
-from gradcheck.compare import at_a_kink, compare_leaf, joint_direction
+from gradcheck.compare import Outcome, compare_leaf, joint_direction
 from gradcheck.explain import at_ties, explained, not_finite
-from gradcheck.oracle import Oracle, Slope
+from gradcheck.nearby import Nearby
+from gradcheck.oracle import Oracle
 from gradcheck.points import Point, batch_size, follows, other_points
 from gradcheck.report import Finding, Report
 from gradcheck.subject import ContractError, LayerRaisedError, Leaf, Subject, UnusableError
@@ -64,6 +65,8 @@ class Elsewhere:
         try:
             found = subject.backward(dout)
         except LayerRaisedError as error:
+            if point.special:
+                return False
             return self._tell(Finding("contract", "raises", f"{point.what}, {error}"))
         except ContractError as error:
             return self._tell(Finding(error.about, error.cause, f"{point.what}, {error}"))
@@ -86,9 +89,9 @@ class Elsewhere:
             return False  # so steep that rounding decides
         oracle = Oracle(subject, dout, self.seed, y)
         outcome = joint_direction(oracle, got, point.ties)
-        if outcome is None or outcome[0]:
+        if outcome is None or outcome.fits:
             return False
-        return self._locate(oracle, got, point, outcome[1], outcome[2])
+        return self._locate(oracle, got, point, outcome)
 
     def _tell(self, finding: Finding) -> bool:
         self.report.findings.append(finding)
@@ -120,14 +123,15 @@ class Elsewhere:
         return self._tell(finding)
 
     def _locate(
-        self, oracle: Oracle, got: dict[str, Array], point: Point, slope: Slope, said: float
+        self, oracle: Oracle, got: dict[str, Array], point: Point, outcome: Outcome
     ) -> bool:
         """Which gradient is wrong at that point, entry by entry; or none alone, but ties."""
         subject, dout = oracle.subject, oracle.dout
         leaves = [leaf for leaf in subject.leaves if leaf.about in got]
         compared = [compare_leaf(oracle, leaf, got[leaf.about]) for leaf in leaves]
-        wrong = [c for c in compared if c.wrong and not at_a_kink(c)]
-        if not wrong and not point.ties:
+        nearby = Nearby(oracle, self.seed)
+        wrong = [c for c in compared if c.wrong and not nearby.excuses(c)]
+        if not wrong and not (point.ties and nearby.sums_agree(outcome.move)):
             return False
         findings = self.blame(subject, dout, self.seed)
         for finding in findings:
@@ -135,6 +139,6 @@ class Elsewhere:
         if not findings:
             findings = [
                 explained(subject, dout, c, self.seed, f"{point.what}, ") for c in wrong
-            ] or [at_ties(subject, slope, said, f"{point.what}, ")]
+            ] or [at_ties(subject, outcome, f"{point.what}, ")]
         self.report.findings += findings
         return True

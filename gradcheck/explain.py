@@ -3,10 +3,9 @@
 import numpy as np
 
 from gradcheck.arrays import Array
-from gradcheck.compare import Comparison
+from gradcheck.compare import Comparison, Outcome
 from gradcheck.diagnosis import diagnose
 from gradcheck.evidence import Evidence
-from gradcheck.oracle import Slope
 from gradcheck.report import Finding
 from gradcheck.subject import Subject
 from gradcheck.words import sentence
@@ -41,17 +40,17 @@ def causes(subject: Subject, dout: Array, about: str, seed: int) -> list[str]:
         return ["unexplained"]
 
 
-def at_ties(subject: Subject, slope: Slope, said: float, where: str = "") -> Finding:
+def at_ties(subject: Subject, outcome: Outcome, where: str = "") -> Finding:
     """A finding about inputs that tie: right one by one, wrong when they move together."""
     about = next(leaf.about for leaf in subject.leaves if leaf.is_input)
     return Finding(
         about,
         "ties",
         f"{where}moving equal inputs together changes the output otherwise than the gradient says",
-        expected=slope.value,
-        got=said,
-        error=abs(slope.value - said),
-        bound=slope.bound,
+        expected=outcome.slope.value,
+        got=outcome.said,
+        error=abs(outcome.slope.value - outcome.said),
+        bound=outcome.slope.bound,
     )
 
 

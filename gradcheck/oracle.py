@@ -9,10 +9,10 @@ Where the slopes from the left and from the right differ, the layer has a kink, 
 between them is right.
 
 Source: C. J. F. Ridders, Accurate computation of F'(x) and F'(x) F''(x), 1982; J. J. Moré and
-S. M. Wild, Estimating computational noise, 2011, for the difference table.
+S. M. Wild, Estimating computational noise, 2011, for measuring noise along a line.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +23,8 @@ from gradcheck.subject import Leaf, Subject
 FIRST_LEVELS = 4
 FIRST_STEP = 2.0**-4
 NEAR, LONG = range(6, 13), range(-3, 28)
-_TABLE_STEP = 2.0**-20
-_TABLE_ROWS = 9
-_GAMMA = {3: 1 / 20, 4: 1 / 70}  # (k!)^2 / (2k)!
+LINE = 2.0**-27  # in lengths of each array
+POINTS = 9
 
 
 @dataclass
@@ -64,6 +63,7 @@ class Oracle:
         self.rng = np.random.default_rng(seed)
         self.y = subject.forward() if y is None else y
         self.measured = False
+        self.swing = 0.0  # the largest slope of all outputs together over a long step
         self.scales = {leaf.about: length(subject.value(leaf)) for leaf in subject.leaves}
         self.noise_y = np.abs(self.y) * (0.3 * EPS)
         self.noise_joint = float(np.sqrt(np.sum((self.weight * self.noise_y) ** 2)))
@@ -73,32 +73,33 @@ class Oracle:
     # ---- noise ---------------------------------------------------------------------
 
     def measure_noise(self, with_backward: bool = True) -> None:
-        """Fill in the noise of outputs and of gradients from a table of tiny, equal steps, once."""
+        """Fill in, once, the noise of outputs and of gradients: what is not straight on a line."""
         if self.measured or not self.subject.leaves:
             return
         self.measured = True
         if with_backward:
             self._find_natural()
-        move = self._jitter()
+        times: list[float] = []
         outputs: list[Array] = []
         gots: list[dict[str, Array]] = []
-        for k in range(1, _TABLE_ROWS + 1):  # to one side: kinks are often at the very point
-            y, got = self._outputs_and_gradients(move, float(k), with_backward)
+        for t, point in self._close_points():
+            y, got = self._outputs_and_gradients(point, with_backward)
             if y.shape != self.y.shape or not np.all(np.isfinite(y)):
                 return
+            times.append(t)
             outputs.append(y)
             gots.append(got)
-        table = np.array(outputs)
-        self.noise_y = np.maximum(self.noise_y, _difference_noise(table))
+        at = np.array(times)
+        self.noise_y = np.maximum(self.noise_y, _noise(at, np.array(outputs), self.y))
         projected = np.array([np.sum(self.dout * (y - self.y)) for y in outputs])
         self.noise_joint = max(
             float(np.sqrt(np.sum((self.weight * self.noise_y) ** 2))),
-            float(_difference_noise(projected[:, None])[0]),
+            float(_noise(at, projected[:, None], projected[:1])[0]),
         )
         for about in gots[0]:
             rows = [g[about] for g in gots if about in g]
             if len(rows) == len(gots) and all(r.shape == rows[0].shape for r in rows):
-                self.noise_got[about] = _difference_noise(np.array(rows))
+                self.noise_got[about] = _noise(at, np.array(rows), rows[0])
 
     def _find_natural(self) -> None:
         """How large the gradients are at plainer points; beside that, tiny ones are nothing."""
@@ -116,33 +117,38 @@ class Oracle:
                 if np.isfinite(size):
                     self.natural[about] = max(self.natural.get(about, 0.0), size)
 
-    def _jitter(self) -> dict[str, Array]:
-        """Tiny steps that are exact and yet change the last bits, on which rounding depends."""
+    def _close_points(self) -> Iterator[tuple[float, dict[str, Array]]]:
+        """Points at random on a line so short that all is straight along it but for rounding.
+
+        They lie to one side of the given point, where kinks often are, and the last bits of
+        every entry are random: equal or round steps would leave rounding as it was.
+        """
         move = self.random_direction()
-        for leaf in self.subject.leaves:
-            value, step = self.subject.value(leaf), move[leaf.about]
-            unit = np.spacing(np.maximum(np.abs(value), self.scales[leaf.about]))
-            odd = 2.0 * np.rint(step * (_TABLE_STEP / 2) / unit) + 1.0
-            move[leaf.about] = odd * unit
-        return move
+        for t in np.sort(self.rng.uniform(0.0, LINE, POINTS)):
+            point = {}
+            for leaf in self.subject.leaves:
+                value = self.subject.value(leaf)
+                unit = np.spacing(np.maximum(np.abs(value), self.scales[leaf.about]))
+                last = unit * self.rng.integers(-1, 2, value.shape)
+                point[leaf.about] = value + (t * move[leaf.about] + last)
+            yield float(t), point
 
     def _outputs_and_gradients(
-        self, move: Mapping[str, Array], t: float, with_backward: bool
+        self, point: Mapping[str, Array], with_backward: bool
     ) -> tuple[Array, dict[str, Array]]:
         subject = self.subject
         small = sum(subject.value(leaf).size for leaf in subject.leaves) <= 20_000
         if not (with_backward and small):
-            return self.along(move, t), {}
+            return subject.at(point), {}
         kept = {n: p.copy() for n, p in subject.params.items()}
         xs = list(subject.xs)
         try:
             subject.snapshot.restore()
             for leaf in subject.leaves:
-                value = subject.value(leaf) + t * move[leaf.about]
                 if leaf.is_input:
-                    xs[leaf.key] = value
+                    xs[leaf.key] = point[leaf.about]
                 else:
-                    subject.write(leaf, value)
+                    subject.write(leaf, point[leaf.about])
             y = subject.forward(xs, restore=False)
             got = subject.backward(self.dout)
             return y, {a: np.asarray(g, np.float64) for a, g in got.items() if g is not None}
@@ -305,6 +311,10 @@ class Oracle:
             right, left = (up - self.y) / a, (self.y - down) / -b
             gap[s] = float(np.sum(self.weight * np.abs(right - left)))
             moved = difference != 0
+            if not raw:
+                self.swing = max(
+                    self.swing, float(np.sum(self.weight * np.abs(difference))) / width
+                )
             largest = max(largest, float(np.sum(self.weight * np.abs(difference))))
             changed = moved if changed is None else changed | moved
             raw.append((s, width))
@@ -400,11 +410,11 @@ def extrapolate(slopes: Array, noise: Array, ratio: float) -> tuple[Array, Array
     be evaluated is NaN.
     """
     levels, n = slopes.shape
-    best = np.full(n, np.nan)
-    least = np.full(n, np.inf)
+    rows: list[tuple[Array, Array]] = []
     before: list[tuple[Array, Array]] = []
     for k in range(levels):
         row = [(slopes[k], noise[k])]
+        best, least = np.full(n, np.nan), np.full(n, np.inf)
         for j in range(1, len(before) + 1):
             factor = ratio**j
             fine, fine_noise = row[j - 1]
@@ -418,7 +428,20 @@ def extrapolate(slopes: Array, noise: Array, ratio: float) -> tuple[Array, Array
             best = np.where(better, value, best)
             least = np.where(better, bound, least)
             row.append((value, spread))
+        rows.append((best, least))
         before = row[: levels if ratio == 4.0 else 4]
+    return _agreed(rows)
+
+
+def _agreed(rows: list[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """The narrowest interval, among those that agree with what shorter steps say."""
+    best, least = rows[-1]
+    for value, bound in reversed(rows[:-1]):
+        with np.errstate(all="ignore"):
+            agrees = ~np.isfinite(least) | (np.abs(value - best) <= bound + least)
+        better = agrees & (bound < least)
+        best = np.where(better, value, best)
+        least = np.where(better, bound, least)
     return best, least
 
 
@@ -431,21 +454,31 @@ def _is_jump(steps: Array, gap: Array, noise: Array) -> bool:
     return bool(np.all(gap[last[1:]] > 1.6 * gap[last[:-1]]))
 
 
-def _difference_noise(table: Array) -> Array:
+def _noise(at: Array, rows: Array, values: Array) -> Array:
     """The noise of each column; where one half of the rows crosses a kink, that of the other."""
-    half = len(table) // 2 + 1
-    one, other = _half_noise(table[:half]), _half_noise(table[-half:])
+    half = len(rows) // 2 + 1
+    one, other = _scatter(at[:half], rows[:half]), _scatter(at[-half:], rows[-half:])
     low, high = np.minimum(one, other), np.maximum(one, other)
-    rounding = EPS * np.max(np.abs(table), axis=0)
-    return np.asarray(np.where(high > 100.0 * np.maximum(low, rounding), low, high))
+    rounding = EPS * np.max(np.abs(rows), axis=0)
+    noise = np.where(high > 100.0 * np.maximum(low, rounding), low, high)
+    return _pooled(noise, values)
 
 
-def _half_noise(table: Array) -> Array:
-    """The noise of each column from the third and fourth differences of its rows."""
-    noise = np.zeros(table.shape[1:])
-    rows = table
-    for order in range(1, 5):
-        rows = rows[1:] - rows[:-1]
-        if order in _GAMMA:
-            noise = np.maximum(noise, np.sqrt(_GAMMA[order] * np.mean(rows * rows, axis=0)))
-    return noise
+def _scatter(at: Array, rows: Array) -> Array:
+    """How far each column's numbers lie from a straight line."""
+    t = (at - at.mean()).reshape(-1, *(1,) * (rows.ndim - 1))
+    rest = rows - rows[0]
+    rest = rest - rest.mean(axis=0)
+    rest = rest - t * (np.sum(t * rest, axis=0) / np.sum(t * t))
+    return np.asarray(np.sqrt(np.sum(rest * rest, axis=0) / (len(at) - 2)))
+
+
+def _pooled(noise: Array, values: Array) -> Array:
+    """Nine samples may be quiet by chance: at least the median among numbers of like size."""
+    with np.errstate(divide="ignore"):
+        sizes = np.floor(np.log2(np.abs(values)) / 4)
+    pooled = noise.copy()
+    for size in np.unique(sizes)[:64]:
+        alike = sizes == size
+        pooled[alike] = np.maximum(noise[alike], np.median(noise[alike]))
+    return pooled

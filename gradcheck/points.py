@@ -15,7 +15,7 @@ class Point:
     """Inputs, and perhaps parameters, to try a layer at; `what` says how they differ.
 
     `rows` is the number of samples, when that is what differs. At `ties`, entries of one value
-    are moved together.
+    are moved together. A `special` point may be one where the derivative does not exist.
     """
 
     what: str
@@ -23,6 +23,7 @@ class Point:
     params: dict[str, Array] = field(default_factory=dict)
     rows: int | None = None
     ties: bool = False
+    special: bool = False
 
 
 def other_points(subject: Subject, seed: int) -> Iterator[Point]:
@@ -39,14 +40,16 @@ def other_points(subject: Subject, seed: int) -> Iterator[Point]:
         yield Point("with one sample", _taken(xs, np.zeros(1, int)), rows=1)
     if free:
         size = typical(xs[free[0]])
-        yield Point("where inputs tie", _changed(xs, free, _tied(rng, size)), ties=True)
+        yield Point(
+            "where inputs tie", _changed(xs, free, _tied(rng, size)), ties=True, special=True
+        )
     if n is not None:
         take = np.concatenate([rng.permutation(n), rng.integers(0, n, 2)])
         grown = _changed(_taken(xs, take), free, _scaled(rng))
         yield Point("with more samples", grown, rows=n + 2)
     if free:
-        yield Point("with rows and columns of zeros", _changed(xs, free, _zero_lines))
-        yield Point("with zeros among the inputs", _changed(xs, free, _zeroed(rng)))
+        yield Point("with rows and columns of zeros", _changed(xs, free, _zero_lines), special=True)
+        yield Point("with zeros among the inputs", _changed(xs, free, _zeroed(rng)), special=True)
         yield Point("with inputs of the other sign", _changed(xs, free, np.negative))
         yield Point("with larger inputs", _changed(xs, free, lambda x: 8 * x))
         yield Point("with inputs near zero", _changed(xs, free, lambda x: x / 16))
@@ -66,7 +69,7 @@ def batch_size(subject: Subject) -> int | None:
     arrays = [x for x in subject.xs if isinstance(x, np.ndarray) and x.ndim]
     lengths = {x.shape[0] for x in arrays}
     one_vector = all(x.ndim == 1 and is_real(x) for x in arrays) and subject.kind != "loss"
-    return int(lengths.pop()) if len(lengths) == 1 and not one_vector else None
+    return int(lengths.pop()) if len(lengths) == 1 and 0 not in lengths and not one_vector else None
 
 
 def follows(y: Array, changed: Array, n: int, rows: int) -> bool:

@@ -158,6 +158,8 @@ class Subject:
         """The output at `xs` (by default its own), as a fresh float64 array."""
         if restore:
             self.snapshot.restore()
+        for name in self._scalars:
+            self.params[name][...] = self.layer.params[name]
         inputs = [x.copy("K") if isinstance(x, np.ndarray) else x for x in xs or self.xs]
         watch = self._watch(inputs)
         y = self.forward_raw(inputs)
@@ -280,6 +282,7 @@ class Subject:
         if leaf.key in self._scalars:
             value = float(values)
             self.layer.params[leaf.key] = value
+            self.params[leaf.key][...] = value
             if isinstance(getattr(self.layer, leaf.key, None), float):
                 setattr(self.layer, leaf.key, value)
         else:
@@ -375,8 +378,8 @@ class Subject:
 
     def narrow(self) -> bool:
         """Whether the layer works in a narrower type than float64."""
-        held = [p for p in self.params.values() if is_real(p)] or [x for x in self.xs if is_real(x)]
-        return any(a.dtype.itemsize < 8 for a in held)
+        held = [*self.params.values(), *self.xs]
+        return any(is_real(a) and a.dtype.itemsize < 8 for a in held)
 
 
 class FunctionLayer:
