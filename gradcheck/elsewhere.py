@@ -19,7 +19,7 @@ REFUSED = (LayerRaisedError, ContractError, UnusableError, ValueError, IndexErro
 SMALL = 400  # entries up to which probes are counted
 WILD = 1e8  # a gradient so many times larger than at the given point tells nothing
 PER_ENTRY, BESIDES = 12, 25
-LEAST = 30  # forwards spent here whatever the rest has cost
+LEAST = 45  # forwards spent here whatever the rest has cost
 
 
 class Elsewhere:
@@ -55,6 +55,25 @@ class Elsewhere:
                 continue
             if wrong:
                 return
+
+    def in_the_other_mode(self) -> None:
+        """The same point with `training` the other way round: worth a note, no more."""
+        twin = self.subject.moved()
+        mode = getattr(twin.layer, "training", None)
+        if not isinstance(mode, bool):
+            return
+        try:
+            twin.layer.training = not mode
+            there = Subject(twin.layer, twin.xs, twin.kind, twin.counts)
+            y = there.forward()
+            dout = np.ones(y.shape) if there.kind == "loss" else signed(y.shape, self.rng)
+            got = floats(there.backward(dout))
+            outcome = joint_direction(Oracle(there, dout, self.seed, y), got)
+        except (*REFUSED, AttributeError):
+            return
+        if outcome is not None and not outcome.fits:
+            text = f"with training = {not mode} the gradient is another than that of the forward"
+            self.report.notes.append(text)
 
     def _probe(self, point: Point) -> bool:
         subject = self.subject.moved(point.xs, point.params)

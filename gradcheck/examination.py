@@ -61,7 +61,10 @@ class Examination:
         self._laws(wide, base)
         serious = any(finding.cause not in HARMLESS for finding in report.findings)
         if not serious and wide.sizes() <= MOST_COPIED:
-            Elsewhere(wide, report, base, self.rng, self.seed, blame_children).run()
+            elsewhere = Elsewhere(wide, report, base, self.rng, self.seed, blame_children)
+            elsewhere.run()
+            if report.verdict == "right" and not report.findings:
+                elsewhere.in_the_other_mode()
 
     def _undecided(self, reason: str) -> None:
         if self.report.verdict == "right":
