@@ -78,15 +78,14 @@ def compare_leaf(oracle: Oracle, leaf: Leaf, got: Array) -> Comparison:
 def slack_of(oracle: Oracle, leaf: Leaf, got: Array) -> Array:
     """The rounding that a float64 backward may have, for each entry."""
     noise = oracle.noise_got.get(leaf.about)
-    measured: Array | float = 0.0
+    slack = np.full(got.shape, 16.0 * EPS * peak(got) + saturated(oracle, leaf.about, got))
     if noise is not None and noise.shape == got.shape:
-        # Noise is wanted, not the jump at a kink that the table's steps came across.
-        measured = 16.0 * np.minimum(noise, 5e-10 * peak(got))
-    # Where the true gradient is 0 by cancellation, what is left has the size of what cancelled.
-    output = float(np.sum(np.abs(oracle.dout * oracle.y)))
-    cancelled = output / max(oracle.scales[leaf.about], 1e-3)
-    slack: Array = measured + 16.0 * EPS * max(peak(got), cancelled) + np.zeros(got.shape)
-    return np.asarray(slack + saturated(oracle, leaf.about, got))
+        # Noise is wanted, not the jump at a kink that the points came across; but where the true
+        # gradient is 0 by cancellation, all that is left is noise of the size of what cancelled.
+        output = float(np.sum(np.abs(oracle.dout * oracle.y)))
+        cancelled = 1e-6 * output / max(oracle.scales[leaf.about], 1e-3)
+        slack += 16.0 * np.minimum(noise, 5e-10 * max(peak(got), cancelled))
+    return slack
 
 
 def saturated(oracle: Oracle, about: str, got: Array) -> float:

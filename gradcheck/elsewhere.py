@@ -19,7 +19,7 @@ REFUSED = (LayerRaisedError, ContractError, UnusableError, ValueError, IndexErro
 SMALL = 400  # entries up to which probes are counted
 WILD = 1e8  # a gradient so many times larger than at the given point tells nothing
 PER_ENTRY, BESIDES = 12, 25
-LEAST = 45  # forwards spent here whatever the rest has cost
+LEAST = 30  # forwards spent here whatever the rest has cost
 
 
 class Elsewhere:

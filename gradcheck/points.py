@@ -47,6 +47,10 @@ def other_points(subject: Subject, seed: int) -> Iterator[Point]:
         take = np.concatenate([rng.permutation(n), rng.integers(0, n, 2)])
         grown = _changed(_taken(xs, take), free, _scaled(rng))
         yield Point("with more samples", grown, rows=n + 2)
+    if (longer := _longer(subject, 1, 3, rng)) is not None:
+        yield Point("with a sequence three times as long", longer)
+    if (longer := _longer(subject, -1, 1, rng)) is not None:
+        yield Point("with one more place along the last axis", longer)
     if free:
         yield Point("with rows and columns of zeros", _changed(xs, free, _zero_lines), special=True)
         yield Point("with zeros among the inputs", _changed(xs, free, _zeroed(rng)), special=True)
@@ -56,10 +60,6 @@ def other_points(subject: Subject, seed: int) -> Iterator[Point]:
     if any(_indices(x) for x in xs):
         yield Point("with one index everywhere", _reindexed(xs, _constant))
         yield Point("with indices in another order", _reindexed(xs, lambda x: np.roll(x, 1)))
-    if (longer := _longer(subject, 1, 3, rng)) is not None:
-        yield Point("with a sequence three times as long", longer)
-    if (longer := _longer(subject, -1, 1, rng)) is not None:
-        yield Point("with one more place along the last axis", longer)
     if free:
         yield Point("with much larger inputs", _changed(xs, free, lambda x: 40 * x))
 
