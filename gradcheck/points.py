@@ -37,7 +37,8 @@ def other_points(subject: Subject, seed: int) -> Iterator[Point]:
     if free:
         yield Point("with other inputs", _changed(xs, free, _wide(rng)))
     if n is not None and n > 1:
-        yield Point("with one sample", _taken(xs, np.zeros(1, int)), rows=1)
+        alone = _changed(_taken(xs, np.zeros(1, int)), free, _off_kinks(rng))
+        yield Point("with one sample", alone, rows=1)
     if free:
         size = typical(xs[free[0]])
         yield Point(
@@ -108,7 +109,8 @@ def _wide(rng: np.random.Generator) -> Callable[[Array], Array]:
     def change(x: Array) -> Array:
         size = typical(x)
         signs = rng.choice((-1.0, 1.0), x.shape) if np.any(x < 0) else 1.0
-        return np.asarray(size * signs * 2.0 ** rng.uniform(-4.0, 2.5, x.shape))
+        powers = rng.permutation(np.linspace(3.2, -4.0, x.size)).reshape(x.shape)
+        return np.asarray(size * signs * 2.0**powers)
 
     return change
 
@@ -124,6 +126,15 @@ def _tied(rng: np.random.Generator, size: float) -> Callable[[Array], Array]:
 
 def _scaled(rng: np.random.Generator) -> Callable[[Array], Array]:
     return lambda x: np.asarray(x * rng.uniform(0.5, 1.5, x.shape))
+
+
+def _off_kinks(rng: np.random.Generator) -> Callable[[Array], Array]:
+    """A little smaller each, and none 0: kinks are often at round numbers."""
+
+    def change(x: Array) -> Array:
+        return np.asarray(np.where(x == 0, typical(x), x) * rng.uniform(0.7, 1.0, x.shape))
+
+    return change
 
 
 def _zeroed(rng: np.random.Generator) -> Callable[[Array], Array]:
