@@ -7,15 +7,15 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.dataset import Dataset, from_arrays
 from data.errors import DataError, nearest, shown
-from data.files import MAX_BYTES, check_memory, open_maybe_gz, readable
-from data.labels import Label
+from data.files import MAX_BYTES, check_memory, check_unpacked, open_maybe_gz, readable
+from data.labels import MAX_LABEL, Label
 
 MAX_LINE = 2**22
 
@@ -76,7 +76,7 @@ def read_csv_features(
     return _read_table(path, None, header, delimiter, encoding, max_bytes, dropped=target).features
 
 
-def labels_of(cells: list[str], path: str | Path) -> NDArray[Any]:
+def labels_of(cells: list[str], path: str | Path) -> NDArray[np.int64] | list[str]:
     """Return the cells as integers if all are, else as strings."""
     if all(re.fullmatch(r"[+-]?\d{1,18}", cell, re.ASCII) for cell in cells):
         return np.array([int(cell) for cell in cells], dtype=np.int64)
@@ -85,9 +85,9 @@ def labels_of(cells: list[str], path: str | Path) -> NDArray[Any]:
             f"{path}: the target column holds decimal numbers, such as {shown(cells[0])}; "
             "name the column of labels, or say regression = true"
         )
-    if max(map(len, cells)) > 1000:
-        raise DataError(f"{path}: a label is longer than 1000 characters: {shown(max(cells))}")
-    return np.array(cells)
+    if (longest := max(cells, key=len)) and len(longest) > MAX_LABEL:
+        raise DataError(f"{path}: a label is longer than {MAX_LABEL} characters: {shown(longest)}")
+    return cells
 
 
 def _read_table(
@@ -105,8 +105,9 @@ def _read_table(
 
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '\r\n"':
         raise DataError(f"csv: delimiter must be one character, got {shown(delimiter)}")
-    with _open_text(path, encoding) as file:
-        reader = csv.reader(_bounded(file, path, max_bytes), delimiter=delimiter, strict=True)
+    with _open_text(path, encoding) as (file, bound):
+        lines = _bounded(file, path, bound, max_bytes)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             first = next((row for row in reader if row), None)
             if first is None:
@@ -135,6 +136,7 @@ def _numbers(rows: Iterator[tuple[int, list[str]]], layout: Layout, max_bytes: i
     path, _, width, column, regression = layout
     numbers, lines = array("d"), array("q")
     targets: list[str] = []
+    known: dict[str, str] = {}  # one string for all equal cells
     for line, row in rows:
         if len(row) != width:
             raise DataError(
@@ -146,7 +148,7 @@ def _numbers(rows: Iterator[tuple[int, list[str]]], layout: Layout, max_bytes: i
             cell = row[column].strip()
             if not cell or regression:
                 _check_number(cell, line, column, layout, "the target")
-            targets.append(cell)
+            targets.append(known.setdefault(cell, cell))
             cells = row[:column] + row[column + 1 :]
         try:
             if "_" in "".join(cells):  # float() would take 1_000 for a number
@@ -177,25 +179,26 @@ def _numbers(rows: Iterator[tuple[int, list[str]]], layout: Layout, max_bytes: i
 
 
 @contextmanager
-def _open_text(path: str | Path, encoding: str) -> Iterator[TextIO]:
+def _open_text(path: str | Path, encoding: str) -> Iterator[tuple[TextIO, int]]:
     import io
 
     encoding = "utf-8-sig" if encoding.lower().replace("-", "") == "utf8" else encoding
-    with open_maybe_gz(path) as (file, _), readable(path):
+    with open_maybe_gz(path) as (file, bound), readable(path):
         try:
             text = io.TextIOWrapper(file, encoding=encoding, newline="")
         except (LookupError, ValueError, TypeError):
             raise DataError(f"{path}: unknown encoding {shown(encoding)}") from None
-        yield text
+        yield text, bound
 
 
-def _bounded(file: TextIO, path: str | Path, max_bytes: int) -> Iterator[str]:
+def _bounded(file: TextIO, path: str | Path, bound: int, max_bytes: int) -> Iterator[str]:
     """Yield the lines of a file, none of them and not all together beyond measure."""
     total = 0
     while line := file.readline(MAX_LINE):
         total += len(line)
         if len(line) == MAX_LINE:
             raise DataError(f"{path}: a line is longer than {MAX_LINE:,} characters; not a CSV?")
+        check_unpacked(path, total, bound)
         check_memory(path, total, max_bytes)
         yield line
 

@@ -19,8 +19,9 @@ MAX_BYTES = 2**30
 
 CHUNK = 2**20
 
-MAX_RATIO = 1032
-"""Deflate cannot expand its input further than this."""
+FREE_BYTES = 2**24
+MAX_RATIO = 100
+"""Compressed bytes may unpack to FREE_BYTES, or to so many times as many: no bomb does harm."""
 
 
 def file_size(path: str | Path) -> int:
@@ -37,6 +38,23 @@ def file_size(path: str | Path) -> int:
         if status.st_size == 0:
             raise DataError(f"{path}: is empty")
         return status.st_size
+
+
+def unpacked_bound(n_bytes: int) -> int:
+    """Return how many bytes so many compressed ones may unpack to.
+
+    Deflate can do 1032 times as many at most.
+    """
+    return min(1032 * n_bytes, max(FREE_BYTES, MAX_RATIO * n_bytes))
+
+
+def check_unpacked(where: str | Path, n_bytes: int, bound: int) -> None:
+    """Raise a DataError if compressed data unpacks, or claims to, to more bytes than it may."""
+    if n_bytes > bound:
+        raise DataError(
+            f"{where}: unpacks to {n_bytes:,} bytes or more, far more than its compressed bytes "
+            f"may ({bound:,}); store it uncompressed if it is to be trusted"
+        )
 
 
 def check_memory(path: str | Path, n_bytes: int, max_bytes: int, hint: str = "") -> None:
@@ -72,7 +90,7 @@ def readable(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def open_maybe_gz(path: str | Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a file, gzip-compressed or not; yield it and the most bytes it can hold unpacked."""
+    """Open a file, gzip-compressed or not; yield it and the most bytes it may hold unpacked."""
     size = file_size(path)
     with readable(path), open(path, "rb") as file:
         if file.peek(2)[:2] != b"\x1f\x8b":
@@ -81,7 +99,7 @@ def open_maybe_gz(path: str | Path) -> Iterator[tuple[BinaryIO, int]]:
         import gzip
 
         with gzip.GzipFile(fileobj=file) as unpacked:
-            yield unpacked, size * MAX_RATIO  # type: ignore[misc]  # reads like a BinaryIO
+            yield unpacked, unpacked_bound(size)  # type: ignore[misc]  # reads like a BinaryIO
 
 
 def read_bytes(file: BinaryIO, n_bytes: int, path: str | Path) -> NDArray[np.uint8]:

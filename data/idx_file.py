@@ -61,7 +61,7 @@ def read_idx_array(path: str | Path, max_bytes: int = MAX_BYTES) -> NDArray[Any]
         if n_bytes > bound:
             raise DataError(
                 f"{path}: is truncated: its header promises {n_bytes:,} bytes of data, "
-                "more than the file can hold"
+                f"more than the file can hold or may unpack to ({bound:,})"
             )
         check_memory(path, n_bytes, max_bytes)
         array = read_bytes(file, n_bytes, path).view(dtype).reshape(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from data.errors import DataError, nearest, shown
 
 Label = int | str
+
+MAX_LABEL = 1000
+MAX_CLASSES = 2**15
+"""Each class costs a score a sample; no data set of labels has as many classes."""
 
 
 def encode_labels(
@@ -23,12 +28,26 @@ def encode_labels(
     Without `labels` the classes are the distinct values, sorted; with `labels` (those of a
     training set, say) a value that is not among them is an error.
     Shapes:   values (N,) → y (N,) int64 in 0 … C-1, and C labels.
-    Errors:   DataError for real-valued labels, other kinds, fewer than two classes.
+    Errors:   DataError for real-valued labels, other kinds, fewer than two classes, very many
+              classes, very long labels, strings that are no text.
     """
-    array = _as_labels(np.asarray(values), where)
-    distinct, y = np.unique(array, return_inverse=True)
-    found: list[Label] = distinct.tolist()
-    y = y.reshape(array.shape).astype(np.int64, copy=False)
+    found: list[Label]
+    if isinstance(values, list) and values and all(type(value) is str for value in values):
+        # An array would give every sample the room of the longest label.
+        found = sorted(set(values))
+        place = {label: index for index, label in enumerate(found)}
+        y = np.fromiter((place[value] for value in values), np.int64, len(values))
+    else:
+        array = _as_labels(np.asarray(values), where)
+        distinct, y = np.unique(array, return_inverse=True)
+        found = distinct[: MAX_CLASSES + 1].tolist()
+        y = y.reshape(array.shape).astype(np.int64, copy=False)
+    _check_text(found, where)
+    if len(found) > MAX_CLASSES:
+        raise DataError(
+            f"{where}: more than {MAX_CLASSES:,} different labels; "
+            "for targets to be regressed say regression = true"
+        )
     if labels is None:
         if len(found) < 2:
             only = shown(found[0]) if found else "none"
@@ -75,7 +94,28 @@ def _as_labels(array: NDArray[Any], where: str) -> NDArray[Any]:
         )
     if array.dtype.kind == "b":
         return array.astype(np.int64)
+    if array.dtype.kind == "U":
+        if array.dtype.itemsize > 4 * MAX_LABEL:
+            raise DataError(f"{where}: labels of more than {MAX_LABEL} characters")
+        codes = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view(np.uint32)
+        if codes.size and codes.max() > sys.maxunicode:
+            raise DataError(f"{where}: labels hold code points that do not exist; a damaged file?")
     return array
+
+
+def _check_text(labels: list[Label], where: str) -> None:
+    """Raise a DataError at a label that is longer than any, or cannot be written to a file."""
+    for label in labels:
+        if not isinstance(label, str):
+            continue
+        if len(label) > MAX_LABEL:
+            raise DataError(
+                f"{where}: a label is longer than {MAX_LABEL} characters: {shown(label)}"
+            )
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{where}: the label {shown(label)} is no text") from None
 
 
 def _listed(labels: Iterable[Label], limit: int = 12) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -13,11 +14,33 @@ from numpy.typing import NDArray
 
 from data.dataset import Dataset, from_arrays
 from data.errors import DataError, nearest, shown
-from data.files import MAX_BYTES, MAX_RATIO, check_memory, file_size, read_bytes, readable
+from data.files import (
+    MAX_BYTES,
+    check_memory,
+    check_unpacked,
+    file_size,
+    read_bytes,
+    readable,
+    unpacked_bound,
+)
 from data.labels import Label
 
 MAX_HEADER = 10_000
 MAX_MEMBERS = 1_000
+MAX_DIRECTORY = 2**22
+
+
+class SparingReads(FileIO):
+    """A file of which only so much is read at once as the directory of a data set needs.
+
+    zipfile reads the directory whole, whatever size the archive says that it has.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        wanted = file_size(self.name) - self.tell() if size is None or size < 0 else size
+        if wanted > MAX_DIRECTORY:
+            raise DataError(f"{self.name}: its directory claims {wanted:,} bytes")
+        return super().read(size)
 
 
 class Header(NamedTuple):
@@ -98,11 +121,11 @@ def read_npz_arrays(
     import struct
     import zipfile
 
-    file_size(path)
+    size = file_size(path)
     arrays: dict[str, NDArray[Any]] = {}
     with readable(path):
         try:
-            with zipfile.ZipFile(path) as archive:
+            with SparingReads(path) as file, zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
                 if len(members) > MAX_MEMBERS:
                     raise DataError(f"{path}: holds {len(members)} arrays, more than any data set")
@@ -117,7 +140,7 @@ def read_npz_arrays(
                 total = sum(by_key[key].file_size for key in keys)
                 check_memory(path, total, max_bytes)
                 for key in keys:
-                    arrays[key] = _read_member(archive, by_key[key], f"{path}[{key}]")
+                    arrays[key] = _read_member(archive, by_key[key], f"{path}[{key}]", size)
         except (
             *(zipfile.BadZipFile, NotImplementedError, RuntimeError, LookupError),
             *(UnicodeError, struct.error),
@@ -126,11 +149,10 @@ def read_npz_arrays(
     return arrays
 
 
-def _read_member(archive: Any, info: Any, where: str) -> NDArray[Any]:
+def _read_member(archive: Any, info: Any, where: str, size: int) -> NDArray[Any]:
     if info.compress_type not in (0, 8):
         raise DataError(f"{where}: compressed in an unknown way; np.savez_compressed deflates")
-    if info.file_size > info.compress_size * MAX_RATIO:
-        raise DataError(f"{where}: claims to unpack to more than its bytes can hold")
+    check_unpacked(where, info.file_size, unpacked_bound(min(info.compress_size, size)))
     with archive.open(info) as file:
         header = _read_header(file, where)
         if header.offset + header.n_bytes != info.file_size:

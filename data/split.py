@@ -42,7 +42,8 @@ def split(
         members = [order]
     else:
         y = dataset.y[order]
-        members = [order[y == c] for c in range(len(dataset.labels))]
+        sizes = np.bincount(y, minlength=len(dataset.labels))
+        members = np.split(order[np.argsort(y, kind="stable")], np.cumsum(sizes)[:-1])
     used = int(np.count_nonzero(shares))
     parts: list[list[NDArray[np.intp]]] = [[], [], []]
     owed = np.zeros(len(PARTS))
