@@ -14,6 +14,7 @@ import optim
 from data import Dataset, MappedRows, Split, Standardize, load, split
 from experiment import schema
 from experiment.errors import ConfigError
+from experiment.memory import check_memory
 from experiment.network import build_net, with_standardize
 from losses.objective import Objective
 
@@ -205,6 +206,7 @@ def build(config: schema.Config) -> Parts:
     """
     sets, standardize = build_data(config)
     outputs = outputs_of(config.loss, sets.train)
+    check_memory(config, sets, outputs)
     net = build_net(config.net, sets.train.n_features, outputs, config.solver.seed)
     if standardize is not None and isinstance(sets.train.x, MappedRows):
         net = with_standardize(net, standardize)

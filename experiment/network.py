@@ -33,7 +33,7 @@ def build_net(net: schema.Net, D: int, outputs: int, seed: int) -> layers.Sequen
     net = resolved(net)
     if net.nodes is not None:
         return layers.Sequential(**{GRAPH: build_graph(net, D, outputs, seed)})
-    plan = net.layers if net.layers is not None else _written_out(net)
+    plan: list[Any] = plan_of(net)
     seeds = np.random.SeedSequence(seed).spawn(len(plan))
     chain: list[layers.Layer] = []
     size = D
@@ -48,6 +48,14 @@ def build_net(net: schema.Net, D: int, outputs: int, seed: int) -> layers.Sequen
     return layers.Sequential(*chain)
 
 
+def plan_of(net: schema.Net) -> list[Any]:
+    """The sections of all layers, or nodes, in the order in which they are computed."""
+    net = resolved(net)
+    if net.nodes is not None:
+        return list(net.nodes)
+    return list(net.layers) if net.layers is not None else _written_out(net)
+
+
 def resolved(net: schema.Net) -> schema.Net:
     """The section with a random wiring written out as nodes: it means the same for ever."""
     if net.random is None:
@@ -56,7 +64,7 @@ def resolved(net: schema.Net) -> schema.Net:
     return msgspec.structs.replace(net, random=None, nodes=nodes, output=nodes[-1].name)
 
 
-def _written_out(net: schema.Net) -> list[schema.AnyLayer]:
+def _written_out(net: schema.Net) -> list[Any]:
     """`hidden` and what goes with it as a list of layers."""
     activation = net.activation or "relu"
     init = net.init

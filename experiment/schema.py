@@ -393,6 +393,7 @@ class SolverSection(Section):
     patience: Count | None = None
     overfit: Count | None = None
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    memory_limit: Positive = 1.0  # GB that network, optimizer and batches may need
 
 
 class Config(Section):
