@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while the rest is being imported ends quietly
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
 import copy
 import math
-import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +23,34 @@ import numpy.typing as npt
 
 from data import DataError, batches, epoch_order, gather
 from experiment.build import Parts, build, build_optimizer, build_schedule
-from experiment.command_line import command_line
+from experiment.checkpoint import (
+    MAX_BYTES,
+    Checkpoint,
+    Checkpoints,
+    Place,
+    never,
+    parse_every,
+    warn,
+)
+from experiment.command_line import check_options, command_line
 from experiment.config import read
-from experiment.divergence import Diverged, first_not_finite
+from experiment.divergence import Diverged, Examiner
 from experiment.errors import ConfigError, inert
-from experiment.folder import RunFolder, make_folder
+from experiment.folder import CHECKPOINTS, CONFIG, RunFolder, is_finished, new_folder, old_folder
 from experiment.model import load
 from experiment.prediction import predict
+from experiment.resume import check_changes, table
 from experiment.sanity import checks
+from experiment.signals import Interrupted, StoppedAtOnce, finishing_steps
+from experiment.snapshot import (
+    STARTS_OVER,
+    Setting,
+    check_can_be_kept,
+    notes,
+    present,
+    put_back,
+    take,
+)
 from experiment.summary import summarize
 from experiment.threads import blas_threads
 from losses.objective import Objective
@@ -38,7 +64,7 @@ EVALUATION_BATCH = 1024
 TRAINING_SAMPLE = 1000
 OVERFIT_EPOCHS = 2000
 
-__all__ = ["Diverged", "Solver", "load", "main"]
+__all__ = ["Checkpoints", "Diverged", "Interrupted", "Solver", "load", "main"]
 
 
 class Solver:
@@ -66,6 +92,7 @@ class Solver:
     clip_norm   longest gradient allowed
     patience    stop after so many epochs without a better validation score
     callbacks   called as callback(solver, record) after each epoch; true stops the training
+    checkpoints Checkpoints("folder", every="1 epoch"), or the folder: what `train` can go on from
     quiet       no progress bar, which shows on a terminal only anyway
 
     `train` goes on from the present weights and the optimizer's moments: make a new optimizer to
@@ -73,7 +100,12 @@ class Solver:
     clip_norm do not concern it. A loss of your own needs forward and backward; without `score`,
     minus the loss is the score.
 
-    Errors: Diverged when the loss is NaN or infinite, naming the first layer that was.
+    `train(…, resume=checkpoints.newest())` goes on where a run ended, to the same bits: make the
+    Solver as it was made then. `interrupt()`, from a signal handler or another thread, has `train`
+    finish its step, write a checkpoint and raise Interrupted.
+
+    Errors: Diverged when loss, gradient, parameters or outputs are NaN or infinite, naming the
+    first layer that was. The best weights so far are put back then, too.
     """
 
     def __init__(
@@ -88,6 +120,7 @@ class Solver:
         clip_norm: float | None = None,
         patience: int | None = None,
         callbacks: Iterable[Callback] = (),
+        checkpoints: Checkpoints | Path | str | None = None,
         quiet: bool = False,
     ) -> None:
         counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience or 1}
@@ -106,6 +139,10 @@ class Solver:
             )
         if schedule is not None and not callable(getattr(schedule, "factor", None)):
             raise TypeError(f"Solver: schedule is {schedule!r}, expected one: CosineDecay(10), …")
+        if isinstance(checkpoints, str | Path):
+            checkpoints = Checkpoints(checkpoints)
+        if checkpoints is not None:
+            check_can_be_kept(optimizer, schedule)
         self.objective = objective
         self.net = objective.net
         self.loss = objective.loss
@@ -117,69 +154,97 @@ class Solver:
         self.clip_norm = clip_norm
         self.patience = patience
         self.callbacks = tuple(callbacks)
+        self.checkpoints = checkpoints
         self.quiet = quiet
+        self._asked: int | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is done yet, and nothing is the best."""
         self.history: list[Record] = []
-        self.best_score, self._best_loss = -math.inf, math.inf
+        self.best: tuple[Array, dict[str, Array]] | None = None  # weights, running statistics
+        self.best_score, self.best_loss = -math.inf, math.inf
         self.best_epoch = 0
+        self._started = time.perf_counter()
 
     def train(
-        self, train: tuple[Any, Array], validation: tuple[Any, Array] | None = None
+        self,
+        train: tuple[Any, Array],
+        validation: tuple[Any, Array] | None = None,
+        *,
+        resume: Checkpoint | None = None,
     ) -> list[Record]:
-        """Train on (x, y), choosing the best weights on the validation set; returns `history`."""
+        """Train on (x, y), choosing the best weights on the validation set; returns `history`.
+
+        resume: a checkpoint of this run, from where it goes on.
+        """
         x, y = self._checked("train", *train)
         if validation is not None:
             validation = self._checked("validation", *validation)
         sample = self._sample(x, y)
-        self.history, self.best_epoch = [], 0
-        self.best_score, self._best_loss = -math.inf, math.inf
-        best: tuple[Array, dict[str, Array]] | None = None
-        start = time.perf_counter()
+        self._begin()
+        self.samples = len(y)
+        self._setting = Setting((x, y, *(validation or ())))
 
         def after_epoch(record: Record) -> bool:
             """Measure, remember the best, tell the callbacks; whether to stop."""
-            nonlocal best
             loss, score = self.evaluate(*sample)
             record["train_score"] = score
             if validation is not None:
                 loss, score = self.evaluate(*validation)
                 record["validation_loss"], record["validation_score"] = loss, score
                 if not math.isfinite(loss):
-                    where = first_not_finite(self.net, gather(*self._all(validation[0])))
-                    raise Diverged(f"validation loss is {loss} in epoch {record['epoch']}: {where}")
-            record["seconds"] = time.perf_counter() - start
+                    raise self._examiner.validation(loss, validation[0], record["epoch"])
+            record["seconds"] = self.seconds()
             self.history.append(record)
             self.schedule.observe(score)
-            if (score, -loss) > (self.best_score, -self._best_loss):
-                self.best_score, self._best_loss = score, loss
+            if (score, -loss) > (self.best_score, -self.best_loss):
+                self.best_score, self.best_loss = score, loss
                 self.best_epoch = record["epoch"]
                 if validation is not None:
-                    best = self.objective.theta.copy(), copy.deepcopy(self.net.state)
+                    self.best = self.objective.theta.copy(), copy.deepcopy(self.net.state)
             stops = [callback(self, record) for callback in self.callbacks]
             return any(stops) or self._out_of_patience(record["epoch"])
 
-        self.net.training = True
-        try:
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with ExitStack() as inside:
+            if self.checkpoints is not None:
+                inside.enter_context(self.checkpoints.at_work(resume is not None))
+            place = Place() if resume is None else self._go_on(resume)
+            inside.enter_context(np.errstate(over="ignore", invalid="ignore", divide="ignore"))
+            self._examiner = Examiner(self.objective, self.optimizer)
+            self.net.training = True
+            try:
                 if isinstance(self.optimizer, LBFGS):
                     self._whole_set(self.optimizer, x, y, after_epoch)
                 else:
-                    self._minibatches(x, y, after_epoch)
-        finally:
-            self.net.training = False
-        if best is not None:
-            self.objective.theta[...] = best[0]
-            for name, value in self.net.state.items():
-                value[...] = best[1][name]
+                    self._minibatches(x, y, after_epoch, place)
+            except (Diverged, Interrupted):
+                self._put_best_back()
+                raise
+            finally:
+                self.net.training = False
+                self._asked = None
+        self._put_best_back()
         return self.history
 
-    def overfit(self, train: tuple[Any, Array], samples: int = 20) -> list[Record]:
+    def interrupt(self, signum: int = signal.SIGINT) -> None:
+        """Ask `train` to finish its step, write a checkpoint and raise Interrupted."""
+        self._asked = signum
+
+    def seconds(self) -> float:
+        """Since training began, without the time between an interruption and going on."""
+        return time.perf_counter() - self._started
+
+    def overfit(
+        self, train: tuple[Any, Array], samples: int = 20, *, resume: Checkpoint | None = None
+    ) -> list[Record]:
         """Train on a few samples alone, until they are all right: a net that cannot is broken."""
         x, y = self._checked("train", *train)
         rows = np.random.default_rng(self.seed).permutation(len(y))[:samples]
         callbacks = self.callbacks
         self.callbacks = (*callbacks, lambda _, record: record["train_score"] == 1)
         try:
-            return self.train((gather(x, rows), y[rows]))
+            return self.train((gather(x, rows), y[rows]), resume=resume)
         finally:
             self.callbacks = callbacks
 
@@ -201,25 +266,32 @@ class Solver:
 
     # -- two ways to go through the data ---------------------------------------------------
 
-    def _minibatches(self, x: Any, y: Array, after_epoch: Callable[[Record], bool]) -> None:
-        """Epochs of seeded permutations, an update a batch."""
+    def _minibatches(
+        self, x: Any, y: Array, after_epoch: Callable[[Record], bool], place: Place
+    ) -> None:
+        """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
         room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
+        due = never if self.checkpoints is None else self.checkpoints.due
         try:
-            with self._progress(self.epochs * steps) as advance:
-                for epoch in range(self.epochs):
+            with self._progress(self.epochs * steps, place.epoch * steps + place.step) as advance:
+                for epoch in range(place.epoch, self.epochs):
                     order = epoch_order(len(y), np.random.default_rng([self.seed, epoch]))
-                    total = weight = 0.0
+                    rest = order[place.step * self.batch_size :]
+                    total, weight = place.total, place.weight
+                    self._examiner.begin(epoch)
                     with objective.driven():
-                        for step, index in enumerate(batches(order, self.batch_size)):
+                        for step, index in enumerate(batches(rest, self.batch_size), place.step):
+                            if self._asked is not None or due(epoch, step, steps):
+                                self._pause(Place(epoch, step, total, weight))
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             batch = gather(x, index, out=room[: len(index)])
                             loss, grad = objective.value_and_grad(batch, y[index])
-                            if not math.isfinite(loss):
-                                raise self._diverged(loss, batch, epoch, step)
+                            if not math.isfinite(loss + np.dot(grad, grad)):
+                                self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))
-                            total += objective.data_loss * batch_weight
+                            total += float(objective.data_loss) * batch_weight
                             weight += batch_weight
                             if self.clip_norm is not None:
                                 clip_by_norm(grad, self.clip_norm)
@@ -227,8 +299,7 @@ class Solver:
                                 before = theta.copy()
                             optimizer.update(theta, grad, objective.n_weights)
                             advance(1)
-                    if not np.isfinite(theta).all():
-                        raise self._diverged(math.nan, batch, epoch, steps - 1)
+                    self._examiner.epoch(batch, index, steps)
                     record = {
                         "epoch": epoch + 1,
                         "data_loss": total / weight if weight else 0.0,
@@ -236,8 +307,11 @@ class Solver:
                         "learning_rate": optimizer.lr,
                         "update_ratio": self._update_ratio(before),
                     }
+                    place = Place(epoch + 1)
                     if after_epoch(record):
-                        break
+                        return
+                if self._asked is not None or due(self.epochs, 0, steps):
+                    self._pause(place)
         finally:
             optimizer.lr = base_rate
 
@@ -253,6 +327,8 @@ class Solver:
                 )
         x = gather(x, np.arange(len(x)))
         before = self.objective.theta.copy()
+        start = {name: value.copy() for name, value in present(self.objective).items()}
+        due = never if self.checkpoints is None else self.checkpoints.due
 
         def after_iteration(iteration: int, value: float, theta: Array) -> bool:
             penalty = self.objective.penalty_value()
@@ -265,9 +341,15 @@ class Solver:
             }
             before[...] = theta
             advance(1)
-            return after_epoch(record)
+            stop = after_epoch(record)
+            if self._asked is not None or due(iteration, 0, 1):
+                self._pause(Place(iteration), start)
+            return stop
 
         with self._progress(optimizer.max_iterations) as advance:
+            if due(0, 0, 1):
+                self._pause(Place(), start)
+            self._examiner.begin(0)
             try:
                 result = optimizer.minimize(
                     lambda _: self.objective.value_and_grad(x, y),
@@ -275,9 +357,39 @@ class Solver:
                     after_iteration,
                 )
             except FloatingPointError as error:
-                raise Diverged(f"{error}: {first_not_finite(self.net, x)}") from None
+                raise self._examiner.whole_set(str(error), x) from None
             if not self.history:  # the start was the end
                 after_iteration(0, result.value, self.objective.theta)
+
+    # -- runs that survive -----------------------------------------------------------------
+
+    def _pause(self, place: Place, start: dict[str, Array] | None = None) -> None:
+        """Write a checkpoint; if somebody asked, stop."""
+        if self.checkpoints is not None:
+            self._examiner.parameters(place.epoch, place.step)
+            self.checkpoints.save(take(self, place, self._setting, start or {}))
+        if self._asked is not None:
+            raise Interrupted(self._asked, place.epoch, place.step)
+
+    def _go_on(self, checkpoint: Checkpoint) -> Place:
+        """Be where the checkpoint was made."""
+        place = put_back(self, checkpoint, self._setting)
+        tell = warn if self.checkpoints is None else self.checkpoints.tell
+        for note in notes(checkpoint.facts, self._setting):
+            tell(note)
+        if checkpoint.starts_over:
+            tell(STARTS_OVER)
+        else:
+            self._started = time.perf_counter() - checkpoint.facts.seconds
+        return place
+
+    def _put_best_back(self) -> None:
+        """Make the best weights so far the network's, if a validation set chose some."""
+        if self.best is None:
+            return
+        self.objective.theta[...], state = self.best
+        for name, value in self.net.state.items():
+            value[...] = state[name]
 
     def _update_ratio(self, before: Array) -> dict[str, float]:
         """‖Δθ‖ / ‖θ‖ of each parameter, since it was `before`."""
@@ -288,16 +400,8 @@ class Solver:
             ratios[name] = step / size if size else 0.0
         return ratios
 
-    def _diverged(self, loss: float, batch: Array, epoch: int, step: int) -> Diverged:
-        where = first_not_finite(self.net, batch)
-        return Diverged(f"loss is {loss} in epoch {epoch + 1}, step {step + 1}: {where}")
-
     def _out_of_patience(self, epoch: int) -> bool:
         return self.patience is not None and epoch - self.best_epoch >= self.patience
-
-    @staticmethod
-    def _all(x: Any) -> tuple[Any, Array]:
-        return x, np.arange(len(x))
 
     def _sample(self, x: Any, y: Array) -> tuple[Any, Array]:
         """The training samples that `train_score` is measured on: the same in each epoch."""
@@ -315,14 +419,14 @@ class Solver:
         return x, y
 
     @contextmanager
-    def _progress(self, steps: int) -> Iterator[Callable[[int], Any]]:
+    def _progress(self, steps: int, done: int = 0) -> Iterator[Callable[[int], Any]]:
         """A bar on the terminal; nothing elsewhere, or when quiet."""
         if self.quiet or not sys.stderr.isatty():
             yield lambda _: None
             return
         from tqdm import tqdm
 
-        with tqdm(total=steps, unit="step", leave=False, dynamic_ncols=True) as bar:
+        with tqdm(total=steps, initial=done, unit="step", leave=False, dynamic_ncols=True) as bar:
             yield bar.update
 
 
@@ -333,17 +437,19 @@ def main(arguments: list[str] | None = None) -> int:
     """`python -m solver`: 0 done, 2 a mistake in config or data, 3 diverged, 130 interrupted."""
     options = command_line().parse_args(arguments)
     try:
-        _fit_together(options)
+        check_options(options)
         if options.predict is not None:
             predict(options)
             return 0
-        return run(options)
+        return resume(options) if options.resume is not None else run(options)
     except (ConfigError, DataError) as error:
         print(f"error: {inert(str(error))}", file=sys.stderr)
         return 2
     except Diverged as error:
         print(f"diverged: {error}", file=sys.stderr)
         return 3
+    except StoppedAtOnce as stop:
+        return 128 + stop.signum
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -354,27 +460,18 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        where = f"{inert(str(error.filename))}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"error: {_os_error(error)}", file=sys.stderr)
         return 2
 
 
-def _fit_together(options: Any) -> None:
-    """Raise at an option that the others make meaningless."""
-    for name in (
-        ("set", "out", "seed", "sanity", "dry_run") if options.predict else ("input", "output")
-    ):
-        if getattr(options, name) not in (None, False, []):
-            flag, other = name.replace("_", "-"), "predict" if options.predict else "config"
-            raise ConfigError(f"--{flag}: does not go with --{other}")
+def _os_error(error: OSError) -> str:
+    where = f"{inert(str(error.filename))}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 def run(options: Any) -> int:
     """Train, or check, what a configuration describes."""
-    settings = list(options.set)
-    if options.seed is not None:
-        settings.append(f"solver.seed={options.seed}")
-    config = read(options.config, settings)
+    config = read(options.config, _settings(options))
     with blas_threads(config.solver.threads):
         try:
             parts = build(config)
@@ -387,24 +484,77 @@ def run(options: Any) -> int:
             return 0
         if options.sanity:
             return sanity(parts)
-        folder = RunFolder(make_folder(options.out, Path(options.config).stem), parts)
-        return train(solver, parts, folder)
+        with new_folder(options.out, Path(options.config).stem) as path:
+            solver.checkpoints = _checkpoints(path, parts)
+            return train(solver, parts, RunFolder(path, parts))
 
 
-def train(solver: Solver, parts: Parts, folder: RunFolder) -> int:
-    """Train, test, and write the run's folder."""
+def resume(options: Any) -> int:
+    """Go on with the run in a folder, to the weights it would have had."""
+    with old_folder(Path(options.resume)) as path:
+        stored = path / CONFIG
+        config = read(options.config or stored, _settings(options))
+        with blas_threads(config.solver.threads):
+            try:
+                parts = build(config)
+                solver = from_config(parts, options.quiet)
+                checkpoints = _checkpoints(path, parts, options.allow_change)
+                finished = is_finished(path)
+                if finished and table(read(stored)) == table(config):
+                    print(f"{inert(str(path))}: this run is finished", flush=True)
+                    return 0
+                largest = MAX_BYTES + 8 * parts.objective.theta.nbytes
+                checkpoint = checkpoints.newest(largest)
+                check_changes(checkpoint.facts.config, config, options.allow_change)
+            except (ConfigError, DataError) as error:
+                raise ConfigError(f"--resume {path}: {error}") from None
+            solver.checkpoints = checkpoints
+            done = [] if checkpoint.starts_over else checkpoint.history
+            return train(solver, parts, RunFolder(path, parts, done), checkpoint)
+
+
+def _settings(options: Any) -> list[str]:
+    return [*options.set, *([] if options.seed is None else [f"solver.seed={options.seed}"])]
+
+
+def _checkpoints(path: Path, parts: Parts, allowed: Iterable[str] = ()) -> Checkpoints:
+    """Those of the run in this folder; a key of [data] that may change allows other data."""
+    return Checkpoints(
+        path / CHECKPOINTS,
+        parts.config.solver.checkpoint_every,
+        config=table(parts.config),
+        allow_other_data=any(key.split(".")[0] == "data" for key in allowed),
+        tell=lambda text: print(f"note: {text}", file=sys.stderr),
+    )
+
+
+def train(
+    solver: Solver, parts: Parts, folder: RunFolder, checkpoint: Checkpoint | None = None
+) -> int:
+    """Train, test, and write the run's folder; from a checkpoint on, if there is one."""
     solver.callbacks = (lambda _, record: folder.add(record),)
-    sets = parts.sets
-    start = time.perf_counter()
-    k = parts.config.solver.overfit
-    if k is not None:
-        solver.overfit(parts.inputs(sets.train), k)
-    else:
-        validation = parts.inputs(sets.validation) if len(sets.validation) else None
-        solver.train(parts.inputs(sets.train), validation)
-    seconds = time.perf_counter() - start
+    sets, k = parts.sets, parts.config.solver.overfit
+    how = f"python -m solver --resume {inert(shlex.quote(str(folder.path)))}"
+    try:
+        with finishing_steps(solver.interrupt):
+            if k is not None:
+                solver.overfit(parts.inputs(sets.train), k, resume=checkpoint)
+            else:
+                validation = parts.inputs(sets.validation) if len(sets.validation) else None
+                solver.train(parts.inputs(sets.train), validation, resume=checkpoint)
+    except Interrupted as stop:
+        print(f"{stop}; to go on: {how}", file=sys.stderr)
+        folder.keep_weights()
+        return 128 + stop.signum
+    except Diverged as error:
+        print(f"diverged: {error}", file=sys.stderr)
+        folder.keep_weights()
+        return 3
+    except OSError as error:  # no room for a checkpoint, or the folder has gone
+        left = solver.checkpoints is not None and solver.checkpoints.paths()
+        raise ConfigError(_os_error(error) + (f"; to go on: {how}" if left else "")) from None
     test = solver.evaluate(*parts.inputs(sets.test)) if len(sets.test) else None
-    summary = summarize(parts, solver, test, seconds)
+    summary = summarize(parts, solver, test, solver.history[-1]["seconds"])
     written = folder.finish(solver.history, summary)
     if not solver.quiet:
         print(f"{summary}\n{inert(str(folder.path))}: {', '.join(written)}", flush=True)
@@ -415,6 +565,10 @@ def from_config(parts: Parts, quiet: bool, objective: Objective | None = None) -
     """The Solver that `[optim]` and `[solver]` describe."""
     config = parts.config
     section = config.solver
+    try:
+        parse_every(section.checkpoint_every)
+    except ConfigError as error:
+        raise ConfigError(f"solver.checkpoint_every: {error}") from None
     return Solver(
         objective or parts.objective,
         build_optimizer(config.optim, section.epochs),
@@ -448,4 +602,5 @@ if __name__ == "__main__":
     # Under this name the file is a module of its own: run the one that others import.
     from solver import main as run_main
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(run_main())

@@ -387,12 +387,15 @@ Optim = Sgd | RmsProp | AdamRule | AdamWRule | Lbfgs
 
 
 class SolverSection(Section):
+    """`checkpoint_every`: "1 epoch", "500 steps", "30 seconds", "2 minutes" or "never"."""
+
     epochs: Count = 20
     batch_size: Count = 64
     seed: Seed = 0
     patience: Count | None = None
     overfit: Count | None = None
     threads: Annotated[int, Meta(ge=1, le=1024)] | None = None
+    checkpoint_every: Annotated[str, Meta(max_length=40)] = "1 minute"
     memory_limit: Positive = 1.0  # GB that network, optimizer and batches may need
 
 

@@ -1,4 +1,4 @@
-"""How many threads the BLAS may use."""
+"""The BLAS: how many threads it may use, and what decides the last bits of a product."""
 
 from __future__ import annotations
 
@@ -16,3 +16,18 @@ def blas_threads(threads: int | None) -> Iterator[None]:
 
     with threadpool_limits(threads):
         yield
+
+
+def numerics() -> dict[str, str]:
+    """What the last bits of a result depend on: NumPy, its BLAS, the processor, the threads."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    known = {"numpy": np.__version__}
+    for library in threadpool_info():
+        if library.get("user_api") == "blas" and "numpy" in str(library.get("filepath")):
+            for key in ("internal_api", "version", "architecture", "num_threads"):
+                if library.get(key) is not None:
+                    known[f"BLAS {key}".replace("_", " ")] = str(library[key])
+            break
+    return known
