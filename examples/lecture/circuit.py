@@ -29,12 +29,12 @@ def show():
     print("q = x + y     ∂q/∂x = 1, ∂q/∂y = 1")
     print("f = q z       ∂f/∂q = z, ∂f/∂z = q")
     print("Want: ∂f/∂x, ∂f/∂y, ∂f/∂z\n")
-    print("wire  value  gradient   upstream × local")
+    print("wire  value  gradient     upstream × local")
     chain = {"f": "base case", "z": "∂f/∂f · q", "q": "∂f/∂f · z",
              "y": "∂f/∂q · ∂q/∂y", "x": "∂f/∂q · ∂q/∂x"}  # fmt: skip
     for name, rule in chain.items():
         value, gradient = v[name]
-        print(f"{name:4}{value:7g}   ∂f/∂{name} = {gradient:<4g}{rule}")
+        print(f"{name:4}{value:7g}  ∂f/∂{name} = {gradient:<5g}{rule}")
 
 
 def draw(folder):

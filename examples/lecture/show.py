@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from data import printable
+from experiment.threads import blas_threads
 
 EXTRAS = {"matplotlib": "plots", "networkx": "graphs"}
 
@@ -66,7 +67,8 @@ def run(about, work):
     if not there.is_dir():
         parser.error(f"--out {printable(str(folder))}: {printable(str(there))} is not a folder")
     try:
-        work(folder)
+        with blas_threads(1):  # small matrices: a second thread only waits for the first
+            work(folder)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
