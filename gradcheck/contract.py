@@ -1,5 +1,6 @@
 """One forward and one backward, looked at from outside: what they return and what they touch."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -117,11 +118,13 @@ def _form(about: str, g: Array, value: Array, kept_type: Any) -> Finding | None:
             "shape",
             f"the gradient has shape {g.shape}, expected {value.shape} as {about[1:]}",
         )
-        axis = _summed_to(g, value.shape)
-        if axis is not None:
+        axes = _summed_to(g, value.shape)
+        if axes is not None:
             finding.causes = ["not-summed", "shape"]
             finding.cause = "not-summed"
-            finding.message += f": the gradient is not summed over the broadcast axis {axis}"
+            words = "axis" if len(axes) == 1 else "axes"
+            listed = ", ".join(map(str, axes))
+            finding.message += f": the gradient is not summed over the broadcast {words} {listed}"
         return finding
     if g.dtype.kind != "f":
         return wrong_type
@@ -130,14 +133,17 @@ def _form(about: str, g: Array, value: Array, kept_type: Any) -> Finding | None:
     return None
 
 
-def _summed_to(g: Array, shape: tuple[int, ...]) -> int | None:
-    """The axis which, summed over, gives this shape; None if no one axis does."""
-    for axis in range(g.ndim):
-        rest = g.shape[:axis] + g.shape[axis + 1 :]
-        kept = (*g.shape[:axis], 1, *g.shape[axis + 1 :])
-        if shape in (rest, kept):
-            return axis
-    return 0 if g.ndim > len(shape) and g.shape[g.ndim - len(shape) :] == shape else None
+def _summed_to(g: Array, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The axes which, summed over, give this shape; None if none do, or each has one entry."""
+    for count in range(1, g.ndim + 1):
+        for axes in itertools.combinations(range(g.ndim), count):
+            if all(g.shape[axis] == 1 for axis in axes):
+                continue
+            rest = tuple(n for axis, n in enumerate(g.shape) if axis not in axes)
+            kept = tuple(1 if axis in axes else n for axis, n in enumerate(g.shape))
+            if shape in (rest, kept):
+                return axes
+    return None
 
 
 def _aliases(

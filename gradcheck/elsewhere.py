@@ -14,11 +14,13 @@ from gradcheck.points import Point, batch_size, follows, other_points
 from gradcheck.report import Finding, Report
 from gradcheck.subject import ContractError, LayerRaisedError, Leaf, Subject, UnusableError
 from gradcheck.upstream import signed
+from gradcheck.words import sentence
 
 REFUSED = (LayerRaisedError, ContractError, UnusableError, ValueError, IndexError)
 SMALL = 400  # entries up to which probes are counted
 WILD = 1e8  # a gradient so many times larger than at the given point tells nothing
 PER_ENTRY, BESIDES = 12, 25
+CONSTANTS = ("constant-scale", "dimension-scale", "factor-of-two", "sign-flipped")
 LEAST = 30  # forwards spent here whatever the rest has cost
 
 
@@ -141,6 +143,22 @@ class Elsewhere:
         finding.message = f"{point.what}, {finding.message}"
         return self._tell(finding)
 
+    def _told_apart(self, finding: Finding, point: Point) -> Finding:
+        """A factor that is right at the given point is a constant nowhere.
+
+        With inputs of other shapes it follows a dimension; with other numbers alone it is not
+        known what it follows.
+        """
+        if finding.causes[0] in CONSTANTS:
+            shapes = [np.shape(x) for x in point.xs]
+            same = shapes == [np.shape(x) for x in self.subject.xs]
+            rest = [cause for cause in finding.causes if cause not in CONSTANTS]
+            finding.causes = [*rest, "unexplained"] if same else ["dimension-scale", *rest]
+            finding.cause = finding.causes[0]
+            finding.message = sentence(finding.cause)
+        finding.message = f"{point.what}, {finding.message}"
+        return finding
+
     def _locate(
         self, oracle: Oracle, got: dict[str, Array], point: Point, outcome: Outcome
     ) -> bool:
@@ -157,7 +175,7 @@ class Elsewhere:
             finding.message = f"{point.what}, {finding.message}"
         if not findings:
             findings = [
-                explained(subject, dout, c, self.seed, f"{point.what}, ") for c in wrong
+                self._told_apart(explained(subject, dout, c, self.seed), point) for c in wrong
             ] or [at_ties(subject, outcome, f"{point.what}, ")]
         self.report.findings += findings
         return True

@@ -13,9 +13,7 @@ from gradcheck.words import sentence
 MOST = 2_000_000  # entries beyond which no evidence is gathered
 
 
-def explained(
-    subject: Subject, dout: Array, comparison: Comparison, seed: int, where: str = ""
-) -> Finding:
+def explained(subject: Subject, dout: Array, comparison: Comparison, seed: int) -> Finding:
     """A finding about a gradient with a wrong entry, its causes ranked."""
     entry = comparison.wrong
     assert entry is not None
@@ -24,7 +22,7 @@ def explained(
     return Finding(
         about,
         ranked[0],
-        where + sentence(ranked[0]),
+        sentence(ranked[0]),
         causes=ranked,
         index=entry.index,
         expected=entry.expected,

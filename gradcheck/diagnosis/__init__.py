@@ -6,6 +6,7 @@ import numpy as np
 
 from gradcheck.diagnosis import (
     axes,
+    bands,
     factors,
     orientation,
     path,
@@ -17,6 +18,7 @@ from gradcheck.diagnosis import (
     scatter,
     windows,
 )
+from gradcheck.diagnosis.likeness import wrong_entries
 from gradcheck.evidence import Evidence
 
 RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
@@ -25,17 +27,23 @@ RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     path.zeros,
     path.label,
     pointwise.missing,
+    pointwise.spread,
     pointwise.rule,
     factors.rule,
     penalty.rule,
     orientation.exact,
     scatter.rule,
     reduction.rule,
+    scatter.moved,
+    scatter.shifted,
     orientation.rule,
+    windows.inverted,
+    orientation.exchanged,
+    bands.rule,
     path.parameter,
     path.diagonal,
+    path.displaced,
     path.whole_route,
-    windows.inverted,
     axes.rule,
     routes.rule,
     windows.overwritten,
@@ -51,6 +59,10 @@ RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
 
 def diagnose(evidence: Evidence) -> list[str]:
     """The causes that the evidence fits, the best first; `unexplained` if it fits none."""
+    evidence = evidence.telling()
+    wrong = wrong_entries(evidence.got, evidence.expected)
+    if wrong.any() and np.all(evidence.main.kinked(evidence.about)[wrong]):
+        return ["unexplained"]  # no slope between those on the two sides
     causes: list[str] = list(scale.tiny(evidence))
     for rule in () if causes else RULES:
         try:

@@ -33,10 +33,6 @@ IN_INPUT: tuple[Form, ...] = (
     lambda x: 1 - np.tanh(x) ** 2,
     lambda x: _sigmoid(x) * (1 - _sigmoid(x)),
     np.exp,
-    lambda x: 2 * x,
-    lambda x: 3 * x**2,
-    lambda x: 1 / x,
-    lambda x: 1 / (2 * np.sqrt(x)),
     np.cos,
     lambda x: -np.sin(x),
     _sigmoid,
@@ -54,12 +50,13 @@ def rule(e: Evidence) -> Iterator[str]:
     sources = [y, *(h for h in held if h.shape == y.shape)]
     factor = _factor(given, jacobian)
     if factor is not None:
-        yield from _named(factor.reshape(y.shape), sources, e)
-        return
+        named = list(_named(factor.reshape(y.shape), sources, e))
+        yield from named
+        if named:
+            return
     factor = _factor(given.T, jacobian.T)
     if factor is not None:
-        sources = [value, *(h for h in held if h.shape == value.shape)]
-        yield from _named(factor.reshape(value.shape), sources, e)
+        yield from _named(factor.reshape(value.shape), [value], e, in_output=False)
 
 
 def _factor(given: Array, true: Array) -> Array | None:
@@ -78,7 +75,9 @@ def _factor(given: Array, true: Array) -> Array | None:
     return None
 
 
-def _named(factor: Array, sources: list[Array], e: Evidence) -> Iterator[str]:
+def _named(
+    factor: Array, sources: list[Array], e: Evidence, in_output: bool = True
+) -> Iterator[str]:
     known = np.isfinite(factor)
     r = factor[known]
     if r.size < 2:
@@ -88,7 +87,8 @@ def _named(factor: Array, sources: list[Array], e: Evidence) -> Iterator[str]:
         if np.ptp(s) == 0:
             continue
         with np.errstate(all="ignore"):
-            slopes = [form(s) for form, _, _ in IN_OUTPUT] + [form(s) for form in IN_INPUT]
+            slopes = [form(s) for form in IN_INPUT]
+            slopes += [form(s) for form, _, _ in IN_OUTPUT] if in_output else []
             for slope in slopes:
                 if not np.all(np.isfinite(slope)) or np.ptp(slope) < 1e-6:
                     continue
@@ -98,7 +98,7 @@ def _named(factor: Array, sources: list[Array], e: Evidence) -> Iterator[str]:
                 if same(r, slope, close=1e-5):
                     yield "derivative-doubled"
                     return
-            for form, function, inverse in IN_OUTPUT:
+            for form, function, inverse in IN_OUTPUT if in_output else ():
                 slope = form(s)
                 if not np.all(np.isfinite(slope)):
                     continue

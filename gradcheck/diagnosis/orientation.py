@@ -21,9 +21,18 @@ def exact(e: Evidence) -> Iterator[str]:
             return
     for count in range(1, got.ndim + 1):
         for axes in itertools.combinations(range(got.ndim), count):
-            if same(got, np.flip(expected, axes)):
+            flipped = np.flip(expected, axes)
+            if same(got, flipped) or same(got, np.roll(flipped, (1,) * count, axes)):
                 yield "flipped"
                 return
+
+
+def exchanged(e: Evidence) -> Iterator[str]:
+    """The right gradient of another input or parameter."""
+    others = [leaf.about for leaf in e.main.subject.leaves if leaf.about != e.about]
+    if any(same(e.got, e.main.expected(about)) for about in others):
+        yield "wrong-operand"
+        yield "axes-permuted"
 
 
 def rule(e: Evidence) -> Iterator[str]:
@@ -80,9 +89,9 @@ def _with_turned_tensor(e: Evidence) -> bool:
         turned = e.at(dout=np.flip(e.main.dout, axes).copy())
         if turned is not None:
             found = turned.expected(e.about)
-            if same(e.got, found) or any(
-                same(e.got, np.flip(found, a)) for a in _spatial(found.ndim)
-            ):
+            if same(e.got, found):
+                return True
+            if found.ndim > 2 and any(same(e.got, np.flip(found, a)) for a in _spatial(found.ndim)):
                 return True
     return False
 

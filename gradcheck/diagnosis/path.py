@@ -13,19 +13,60 @@ from gradcheck.subject import Subject
 
 
 def label(e: Evidence) -> Iterator[str]:
-    """A loss that is wrong in the column of the true class alone."""
-    if e.subject.kind != "loss" and not any(_labels(x, e.got) for x in e.main.xs[1:]):
-        return
-    for y in e.main.xs[1:]:
-        if not _labels(y, e.got):
-            continue
-        own = np.zeros(e.got.shape, bool)
-        np.put_along_axis(own, np.asarray(y).astype(int)[..., None], True, axis=-1)
+    """Wrong in the column of the true class alone, or the same whatever the labels are."""
+    own = own_column(e)
+    if own.any():
         wrong = wrong_entries(e.got, e.expected)
         if wrong.any() and not (wrong & ~own).any():
             yield "label-term"
-        elif wrong.any() and not (wrong & own).any() and not e.got[~own].any():
+            return
+        if wrong.any() and not (wrong & own).any() and not e.got[~own].any():
             yield "path-missing"
+            return
+        if _complement(e.got[~own], e.expected[~own]):
+            yield "mask-inverted"
+            return
+    if _labels_ignored(e):
+        yield "label-term"
+        yield "path-missing"
+
+
+def own_column(e: Evidence) -> Array:
+    """Where the scores of the true classes stand, if the layer is given whole labels."""
+    own = np.zeros(e.got.shape, bool)
+    for y in e.main.xs[1:]:
+        if _labels(y, e.got):
+            np.put_along_axis(own, np.asarray(y).astype(int)[..., None], True, axis=-1)
+    return own
+
+
+def _complement(got: Array, expected: Array) -> bool:
+    """Whether exactly one of the two is 0 at every entry, and each is one number elsewhere."""
+    given, true = np.abs(got) > 0, np.abs(expected) > 1e-9 * peak(expected)
+    if not given.any() or not true.any() or np.any(given == true):
+        return False
+    return bool(np.ptp(got[given]) <= 1e-6 * peak(got) and same(got[given][:1], expected[true][:1]))
+
+
+def _labels_ignored(e: Evidence) -> bool:
+    """Whether other labels change the truth and not what is given."""
+    for k, y in enumerate(e.main.xs[1:], 1):
+        if not isinstance(y, np.ndarray) or not y.ndim or e.about == f"dx[{k}]":
+            continue
+        whole = y.dtype.kind in "iu"
+        if not whole and not (y.dtype.kind == "f" and y.min() >= 0 and y.max() <= 1):
+            continue
+        other = (y + 1) % (int(y.max()) + 1) if whole else 1 - y
+        if np.array_equal(other, y):
+            continue
+        trial = e.at((*e.main.xs[:k], other, *e.main.xs[k + 1 :]), dout=e.main.dout)
+        if (
+            trial is not None
+            and same(trial.got[e.about], e.got, close=1e-12)
+            and not same(trial.expected(e.about), e.expected)
+        ):
+            return True
+    return False
 
 
 def _labels(y: object, scores: Array) -> bool:
@@ -62,27 +103,34 @@ def operand(e: Evidence) -> Iterator[str]:
     dout, got, expected = e.main.dout, e.got, e.expected
     tensors = [np.asarray(x, float) for x in e.main.xs if _numeric(x)]
     tensors += [e.main.y, *e.main.params.values()]
-    used: int | None = None
-    true: int | None = None
-    factor = 1.0
-    for k, tensor in enumerate(tensors):
-        for candidate in _products(dout, tensor, got.shape):
-            if peak(candidate) == 0:
-                continue
-            c, right = multiple(got, candidate), multiple(expected, candidate)
-            if used is None and c is not None:
-                used, factor = k, c
-            if true is None and right is not None:
-                true = k
+    used, factor = _fitting(dout, tensors, got)
     if used is None:
         return
-    if true is None and abs(factor - 1) > 1e-6:
+    true, right = _fitting(dout, tensors, expected)
+    if true is None:
+        within = [np.asarray(o.result, float) for o in Forward(e).operations]
+        true, right = _fitting(dout, within, expected)
+        if true is not None and abs(factor / right - 1) < 1e-6:
+            yield "wrong-operand"
+            return
+        true = None
+    if true is None and (e.is_input or abs(factor - 1) > 1e-6):
         return
     if true is not None and tensors[true] is tensors[used] and dout.ndim >= 2:
         yield "transposed"
     elif true is None and e.is_input and _factor_of(expected, tensors[used], dout):
         yield "derivative-missing"
     yield "wrong-operand"
+
+
+def _fitting(dout: Array, tensors: list[Array], gradient: Array) -> tuple[int | None, float]:
+    """The first tensor of whose product with dout the gradient is a multiple, and which."""
+    for k, tensor in enumerate(tensors):
+        for candidate in _products(dout, tensor, gradient.shape):
+            c = multiple(gradient, candidate) if peak(candidate) > 0 else None
+            if c is not None:
+                return k, c
+    return None, 1.0
 
 
 def _factor_of(expected: Array, tensor: Array, dout: Array) -> bool:
@@ -127,6 +175,22 @@ def turned_operand(e: Evidence) -> Iterator[str]:
                     if t.shape[-1] == t.shape[-2] and same(turned @ rest, got):
                         yield "transposed"
                         return
+
+
+def displaced(e: Evidence) -> Iterator[str]:
+    """Right for y in the place of x: all that backward reads of x, it reads of y."""
+    y = e.main.y
+    if not e.is_input or y.shape != e.value.shape or e.subject.kind != "layer":
+        return
+    xs = list(e.main.xs)
+    xs[e.main.leaf(e.about).key] = np.array(y)
+    there = e.at(tuple(xs), dout=e.main.dout)
+    if there is None or same(there.y, y):
+        return
+    if same(e.got, there.expected(e.about)):
+        yield "evaluated-at-output"
+    elif same(there.got[e.about], e.expected):
+        yield "evaluated-at-input"
 
 
 def _numeric(x: object) -> bool:
@@ -258,13 +322,18 @@ def epsilon(e: Evidence) -> Iterator[str]:
         for o in Forward(e).operations
     ):
         return
-    errors = [before]
+    yield from outgrown(e)
+
+
+def outgrown(e: Evidence) -> Iterator[str]:
+    """The error falls as 1/x or 1/x², as that of a constant beside inputs that outgrow it."""
+    errors = [_error(e.got, e.expected)]
     for factor in (8.0, 64.0):
-        xs = tuple(x * factor if _numeric(x) else x for x in e.main.xs)
-        trial_there = e.at(xs, dout=e.main.dout)
-        if trial_there is None:
+        xs = tuple(np.asarray(x * factor) if _numeric(x) else x for x in e.main.xs)
+        trial = e.at(xs, dout=e.main.dout)
+        if trial is None:
             return
-        errors.append(_error(trial_there.got[e.about], trial_there.expected(e.about)))
+        errors.append(_error(trial.got[e.about], trial.expected(e.about)))
     if errors[1] <= 0:
         return
     first, second = errors[1] / errors[0], errors[2] / errors[1]

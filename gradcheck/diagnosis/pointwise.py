@@ -17,6 +17,19 @@ def missing(e: Evidence) -> Iterator[str]:
         yield "derivative-missing"
 
 
+def spread(e: Evidence) -> Iterator[str]:
+    """got is dout, repeated along an axis of which forward chose one entry."""
+    got, dout = e.got, e.main.dout
+    if not e.is_input or got.ndim != dout.ndim + 1:
+        return
+    for axis in range(got.ndim):
+        wide = np.expand_dims(dout, axis)
+        chosen = (np.abs(e.expected) > 1e-9 * peak(e.expected)).sum(axis=axis)
+        if chosen.max() <= 1 < got.shape[axis] and same(got, np.broadcast_to(wide, got.shape)):
+            yield "derivative-missing"
+            return
+
+
 def rule(e: Evidence) -> Iterator[str]:
     main = e.main
     if not e.is_input or e.got.shape != main.dout.shape or not _pointwise(main, e.about):
@@ -66,36 +79,34 @@ def _region(e: Evidence) -> Iterator[str]:
     value = np.array(e.main.subject.value(leaf), np.float64)
     reach = max(3.0, 2 * peak(value))
     grid = np.linspace(-reach, reach, max(value.size, 1)) + 1e-3
-    samples: list[tuple[Array, Array]] = []
+    samples: list[tuple[Array, Array, Array, Array]] = []
     for shift in range(4):
         x = (grid + shift * 2 * reach / max(value.size, 1) / 4).reshape(value.shape)
         xs = list(e.main.xs)
         xs[leaf.key] = x
         trial = e.at(tuple(xs), dout=e.main.dout)
         if trial is not None:
-            samples.append((x, wrong_entries(trial.got[e.about], trial.expected(e.about))))
-    samples.append((value, wrong_entries(e.got, e.expected)))
-    x = np.concatenate([a.ravel() for a, _ in samples])
-    wrong = np.concatenate([w.ravel() for _, w in samples])
+            samples.append(_slopes(trial, e.about, x))
+    samples.append(_slopes(e.main, e.about, value))
+    x, given, true, wrong = (np.concatenate(parts) for parts in zip(*samples, strict=True))
     if not wrong.any() or wrong.all():
         return
-    order = np.argsort(x)
-    x, wrong = x[order], wrong[order]
     low, high = x[wrong].min(), x[wrong].max()
-    inside = wrong[(x >= low) & (x <= high)]
-    if inside.mean() < 0.9 or not _straight(e):
+    if wrong[(x >= low) & (x <= high)].mean() < 0.9:
         return
-    if low <= x.min() + 1e-9 and high < 0.2 * reach:
+    straight = np.ptp(given[wrong]) < 1e-6
+    if not straight and np.ptp(true[wrong]) > 1e-6:
+        return
+    if low <= x.min() and abs(high) < 0.07 * reach:
         yield "slope-missing"
         yield "mask-threshold"
-    else:
+    elif not straight or np.abs(true[~wrong] - given[wrong][0]).min() < 1e-6:
         yield "mask-threshold"
 
 
-def _straight(e: Evidence) -> bool:
-    """Whether the given or the true slope is one number where it is wrong: a piece of a line."""
-    wrong = wrong_entries(e.got, e.expected)
-    if not wrong.any():
-        return True
-    dout = e.main.dout[wrong]
-    return any(np.ptp(g[wrong] / dout) < 1e-6 for g in (e.got, e.expected))
+def _slopes(trial: Trial, about: str, x: Array) -> tuple[Array, Array, Array, Array]:
+    """Flat: the inputs, the slopes given and true, and where they differ."""
+    given, true = trial.got[about], trial.expected(about)
+    wrong = wrong_entries(given, true)
+    dout = trial.dout
+    return x.ravel(), (given / dout).ravel(), (true / dout).ravel(), wrong.ravel()

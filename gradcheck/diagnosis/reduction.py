@@ -7,7 +7,7 @@ import numpy as np
 
 from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import multiple, same
-from gradcheck.evidence import Evidence
+from gradcheck.evidence import Evidence, batch_length, batched
 
 
 def rule(e: Evidence) -> Iterator[str]:
@@ -19,12 +19,12 @@ def rule(e: Evidence) -> Iterator[str]:
             return
     if got.ndim and got.size > 1:
         for axes in _axes(got.ndim):
-            if len(axes) < got.ndim and same(
-                got, np.broadcast_to(expected.sum(axis=axes, keepdims=True), got.shape)
-            ):
+            if len(axes) == got.ndim or not _several(expected, axes):
+                continue
+            if same(got, np.broadcast_to(expected.sum(axis=axes, keepdims=True), got.shape)):
                 yield "summed-everything"
                 return
-    if _rows_left_out(got, expected):
+    if e.is_input and _rows_left_out(got, expected):
         yield "part-of-batch"
         return
     if _another_axis(e):
@@ -32,13 +32,19 @@ def rule(e: Evidence) -> Iterator[str]:
         return
     parts = _shares(e, 0)
     if parts is not None:
-        yield "part-of-batch"
+        yield "part-of-batch" if _by_place(e, parts) else "path-missing"
     elif e.main.y.ndim > 1:
         for axis in range(1, e.main.y.ndim):
             if _shares(e, axis) is not None:
                 yield "path-missing"
                 yield "part-of-batch"
                 return
+
+
+def _several(expected: Array, axes: tuple[int, ...]) -> bool:
+    """Whether sums over these axes have more than one term."""
+    terms = (np.abs(expected) > 1e-9 * peak(expected)).sum(axis=axes)
+    return bool(terms.max() > 1)
 
 
 def _rows_left_out(got: Array, expected: Array) -> bool:
@@ -82,6 +88,21 @@ def _shares(e: Evidence, axis: int) -> Array | None:
     ):
         return np.asarray(whole)
     return None
+
+
+def _by_place(e: Evidence, parts: Array) -> bool:
+    """Whether the same places of the batch are left out when its samples have moved on by one."""
+    n = batch_length(e.main.xs)
+    if n is None or n != len(e.main.y):
+        return True
+    whole = batched(e.main.xs)
+    xs = tuple(np.roll(x, 1, axis=0) if any(x is b for b in whole) else x for x in e.main.xs)
+    trial = e.at(xs, dout=np.roll(e.main.dout, 1, axis=0))
+    if trial is None:
+        return True
+    moved = np.roll(parts, 1)
+    mask = moved.reshape(-1, *(1,) * (e.main.y.ndim - 1)) * np.ones(e.main.y.shape)
+    return not same(trial.got[e.about], trial.share(e.about, mask))
 
 
 def _first_or_last(e: Evidence, table: Array) -> Array | None:

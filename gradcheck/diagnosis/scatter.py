@@ -8,6 +8,8 @@ from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import same, wrong_entries
 from gradcheck.evidence import Evidence
 
+SHIFTS = (-2, -1, 1, 2)
+
 
 def rule(e: Evidence) -> Iterator[str]:
     got, expected = e.got, e.expected
@@ -29,8 +31,30 @@ def rule(e: Evidence) -> Iterator[str]:
         yield "duplicates-lost" if first else "overlap-overwritten"
         yield "overlap-overwritten" if first else "duplicates-lost"
         return
+
+
+def moved(e: Evidence) -> Iterator[str]:
+    """Forward only moves or repeats numbers, all alike, and backward takes them elsewhere."""
+    true = e.main.jacobian(e.about)
+    if e.is_input and _picks(true) and _evenly(true):
+        given = e.main.given(e.about)
+        if _picks(given) and _evenly(given):
+            yield "axes-permuted"
+
+
+def shifted(e: Evidence) -> Iterator[str]:
+    """The numbers stand a place or two further, or are wrong along the borders alone."""
+    got, expected = e.got, e.expected
+    wrong = wrong_entries(got, expected)
     if (got.ndim >= 2 and _shifted(got, expected)) or (got.ndim >= 3 and _at_the_edge(wrong)):
         yield "padding-or-stride"
+
+
+def _evenly(picks: Array) -> bool:
+    """Whether each output picks one entry, and each entry is picked as often as the others."""
+    one = np.abs(picks - 1) < 1e-6
+    times = one.sum(axis=0)
+    return bool(np.all(one.sum(axis=1) == 1) and np.ptp(times) == 0)
 
 
 def _picks(jacobian: Array) -> bool:
@@ -50,23 +74,27 @@ def _one_of(got: Array, terms: Array, wrong: Array) -> bool:
         sums = [0.0]
         for term in own:
             sums += [s + float(term) for s in sums]
-        if min(abs(float(got[i]) - s) for s in sums) > 1e-6 * top:
+        sums = sums[1:-1] if own.size > 1 else sums
+        if not sums or min(abs(float(got[i]) - s) for s in sums) > 1e-6 * top:
             return False
     return True
 
 
 def _shifted(got: Array, expected: Array) -> bool:
-    for axis in range(max(got.ndim - 2, 1), got.ndim):
-        n = got.shape[axis]
-        for shift in (-2, -1, 1, 2):
-            if n <= abs(shift):
-                continue
-            inner = slice(max(shift, 0), n + min(shift, 0))
-            outer = slice(max(-shift, 0), n + min(-shift, 0))
-            a = np.moveaxis(got, axis, -1)[..., inner]
-            b = np.moveaxis(expected, axis, -1)[..., outer]
-            if peak(b) > 0 and same(a, b):
-                return True
+    """Whether the numbers stand a place or two further along the last axes."""
+    axes = range(max(got.ndim - 2, 1), got.ndim)
+    shifts = [{axis: by} for axis in axes for by in SHIFTS]
+    if len(axes) == 2:
+        shifts += [{axes[0]: a, axes[1]: b} for a in SHIFTS for b in SHIFTS]
+    for shift in shifts:
+        inner, outer = [slice(None)] * got.ndim, [slice(None)] * got.ndim
+        for axis, by in shift.items():
+            n = got.shape[axis]
+            inner[axis] = slice(max(by, 0), max(n + min(by, 0), 0))
+            outer[axis] = slice(max(-by, 0), max(n + min(-by, 0), 0))
+        a, b = got[tuple(inner)], expected[tuple(outer)]
+        if a.size and peak(b) > 0 and same(a, b):
+            return True
     return False
 
 

@@ -59,6 +59,7 @@ class Operation:
 
 
 Change = Callable[[int, list[Any]], Any]
+Linear = Callable[[Operation, list[Any]], Any]  # an operation's result near the recorded one
 
 
 class Tape:
@@ -80,11 +81,10 @@ class Tape:
             return self.change(k, operands)
         kept = [np.array(o) if isinstance(o, np.ndarray) else o for o in operands]
         operation = Operation(name, _line(), run, kept)
-        operation.result = run(*operands)
-        if isinstance(operation.result, np.ndarray):
-            operation.result = operation.result.copy()
+        result = run(*operands)
+        operation.result = result.copy() if isinstance(result, np.ndarray) else result
         self.operations.append(operation)
-        return operation.result
+        return result
 
 
 def _line() -> tuple[str, int]:
@@ -158,6 +158,22 @@ class Traced(np.ndarray):
         if not isinstance(result, np.ndarray | np.floating):
             return result
         return traced(tape.apply(func.__name__, run, operands))
+
+
+def replaced(place: int, other: Array, at: int | None = None) -> Linear:
+    """The derivative by the operand at `place` takes `other` for the factor that stands `at`."""
+    there = 1 - place if at is None else at
+
+    def linear(operation: Operation, operands: list[Any]) -> Any:
+        base = list(operation.operands)
+        rest = list(operands)
+        rest[place] = base[place]
+        up, down = list(base), list(base)
+        up[place] = operands[place]
+        up[there] = down[there] = other
+        return operation.run(*rest) + (operation.run(*up) - operation.run(*down))
+
+    return linear
 
 
 def plain(value: Any) -> Any:

@@ -444,7 +444,14 @@ class GLUGateAsConstant(GLU):
         return np.zeros_like(dout)
 
 
-@family.wrong("wrong-operand", "dx", also=("unexplained",))
+@family.wrong(
+    "wrong-operand",
+    "dx",
+    also=(
+        "axes-permuted",
+        "unexplained",
+    ),
+)
 class GLUSwapped(GLU):
     """The halves of dx exchanged."""
 

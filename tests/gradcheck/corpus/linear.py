@@ -403,7 +403,7 @@ class WeightsOneEntryInMany(Linear):
         return dW
 
 
-@family.wrong("unexplained", "dW")
+@family.wrong("unexplained", "dW", also=("axes-permuted",))
 class WeightsTwoColumnsSwapped(Linear):
     def dW(self, dout):
         dW = self.x.T @ dout
@@ -658,7 +658,7 @@ class LinearLoops:
         return dx, {"weight": dw, "bias": db}
 
 
-@family.wrong("unexplained", "dx")
+@family.wrong("unexplained", "dx", also=("path-missing",))
 class LoopMissesLastOutput(LinearLoops):
     """range(M - 1): one output's share is missing in dx."""
 

@@ -236,7 +236,9 @@ class WeightsForgotten(WeightedCrossEntropy):
         return CrossEntropy.backward(self)
 
 
-@family.wrong("unexplained", "dscores", also=("dimension-scale", "batch-mean-missing"))
+@family.wrong(
+    "unexplained", "dscores", also=("constant-scale", "dimension-scale", "batch-mean-missing")
+)
 class WeightsOverCount(WeightedCrossEntropy):
     """Divided by N where forward divides by the sum of the weights."""
 

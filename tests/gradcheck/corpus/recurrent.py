@@ -191,7 +191,7 @@ class RNNNewStateForOld(RNN):
         grads["Wh"] += self.hs[t + 1].T @ da
 
 
-@family.wrong("overlap-overwritten", "dWh", also=("part-of-batch", "unexplained"))
+@family.wrong("overlap-overwritten", "dWh", also=("path-missing", "part-of-batch", "unexplained"))
 class RNNAssigns(RNN):
     """`=` for `+=`: the first step's share alone, and that is 0."""
 

@@ -90,7 +90,9 @@ class EmbeddingCountAveraged(Embedding):
         return super().dE(dout) / np.maximum(counts, 1)[:, None]
 
 
-@family.wrong("unexplained", "dE", inputs=lambda rng: (np.array([0, 3, 0, 5]),))
+@family.wrong(
+    "unexplained", "dE", inputs=lambda rng: (np.array([0, 3, 0, 5]),), also=("path-missing",)
+)
 class EmbeddingPaddingRow(Embedding):
     """Row 0 is held at 0 as padding, though forward reads it like any other."""
 
@@ -158,7 +160,14 @@ class BagOfRowsOrder(BagOfRows):
         return dout[np.sort(self.segments)], {}
 
 
-@family.wrong("duplicates-lost", "dx", also=("unexplained",))
+@family.wrong(
+    "duplicates-lost",
+    "dx",
+    also=(
+        "part-of-batch",
+        "unexplained",
+    ),
+)
 class BagOfRowsLast(BagOfRows):
     """Only the last row of a segment is thought to have reached it."""
 

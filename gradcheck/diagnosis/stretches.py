@@ -1,0 +1,236 @@
+"""Softmax and standardisation within a forward, each a stretch of operations with one derivative.
+
+A mistake in the derivative of such a stretch as a whole (a sum over another axis, its diagonal
+alone, another tensor in it) is no mistake in any one of its operations.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradcheck.arrays import Array
+from gradcheck.diagnosis.tape import Linear, Operation, replaced
+
+Axes = tuple[int, ...]
+Derivative = Callable[[Array], Array]  # from the change of x to that of y
+REACH = 12  # operations that one stretch may have
+MOST_ENTRIES = 4000
+
+
+@dataclass
+class Stretch:
+    """From the operand at `place` of operation `start` to the result of operation `end`."""
+
+    start: int
+    place: int
+    end: int
+    x: Array
+    y: Array
+    axes: Axes
+
+    def with_derivative(self, derivative: Derivative) -> dict[int, Linear]:
+        """The operations that give the stretch this derivative."""
+        moved: list[Array] = []
+
+        def begin(operation: Operation, operands: list[Any]) -> Any:
+            moved[:] = [np.asarray(operands[self.place]) - self.x]
+            return (
+                self.finish(moved, derivative)
+                if self.start == self.end
+                else (operation.run(*operands))
+            )
+
+        def end(operation: Operation, operands: list[Any]) -> Any:
+            return self.finish(moved, derivative)
+
+        return {self.start: begin} if self.start == self.end else {self.start: begin, self.end: end}
+
+    def finish(self, moved: list[Array], derivative: Derivative) -> Array:
+        return np.asarray(self.y + derivative(moved[0]))
+
+
+def stretches(
+    operations: list[Operation], tensors: list[Array]
+) -> Iterator[tuple[str, dict[int, Linear]]]:
+    """Causes, each with the operations it changes."""
+    for kind, derivatives in ((_softmax, _of_softmax), (_standard, _of_standard)):
+        for stretch in _found(operations, kind):
+            for cause, derivative in derivatives(stretch, tensors):
+                yield cause, stretch.with_derivative(derivative)
+            if kind is _standard:
+                yield from _as_factor(operations, stretch)
+
+
+def _found(
+    operations: list[Operation], kind: Callable[[Array, Array, Axes], bool]
+) -> Iterator[Stretch]:
+    """The longest stretch of this kind that ends at each operation."""
+    for end, operation in enumerate(operations):
+        y = operation.result
+        if not isinstance(y, np.ndarray) or y.dtype.kind != "f" or y.ndim < 1:
+            continue
+        if not 1 < y.size <= MOST_ENTRIES:
+            continue
+        stretch = next(_from(operations, kind, end, y), None)
+        if stretch is not None:
+            yield stretch
+
+
+def _from(
+    operations: list[Operation], kind: Callable[[Array, Array, Axes], bool], end: int, y: Array
+) -> Iterator[Stretch]:
+    for start in range(max(0, end - REACH), end + 1):
+        for place, x in enumerate(operations[start].operands):
+            if isinstance(x, np.ndarray) and x.shape == y.shape and x.dtype.kind == "f":
+                for axes in _subsets(y.ndim):
+                    if kind(x, y, axes):
+                        yield Stretch(start, place, end, x, y, axes)
+
+
+def _subsets(ndim: int) -> list[Axes]:
+    counts = range(1, ndim + 1)
+    return [axes for count in counts for axes in itertools.combinations(range(ndim), count)]
+
+
+# ---- softmax -----------------------------------------------------------------------------
+
+
+def _softmax(x: Array, y: Array, axes: Axes) -> bool:
+    """Whether y is softmax or log-softmax of x over these axes."""
+    if np.prod([y.shape[k] for k in axes]) < 2:
+        return False
+    p = np.exp(x - x.max(axis=axes, keepdims=True))
+    p /= p.sum(axis=axes, keepdims=True)
+    return bool(
+        np.allclose(p, y, rtol=1e-9, atol=1e-300)
+        or np.allclose(p, np.exp(y), rtol=1e-9, atol=1e-300)
+    )
+
+
+def _of_softmax(s: Stretch, tensors: list[Array]) -> Iterator[tuple[str, Derivative]]:
+    logarithm = not np.allclose(s.y.sum(axis=s.axes), 1.0)
+    p = np.exp(s.y) if logarithm else s.y
+    right, axes = _softmax_derivative, s.axes
+    for others in _subsets(s.y.ndim):
+        if others != axes:
+            yield "statistics-axis", right(p, p, others, logarithm)
+            yield "wrong-axis", right(p, p, others, logarithm)
+    if logarithm:
+        yield "diagonal-only", lambda u: u - p * u
+    else:
+        yield "diagonal-only", lambda u: p * (1 - p) * u
+        yield "path-missing", lambda u: p * u
+    yield "derivative-missing", lambda u: u
+    for t in (s.x, s.y, *tensors):
+        if t.shape == p.shape and not np.array_equal(t, p):
+            yield "wrong-operand", right(t, p, axes, logarithm)
+            yield "wrong-operand", right(p, t, axes, logarithm)
+            yield "wrong-operand", right(t, t, axes, logarithm)
+
+
+def _softmax_derivative(p: Array, q: Array, axes: Axes, logarithm: bool) -> Derivative:
+    """Softmax: p (u − Σ q u); its logarithm: u − Σ p u."""
+    if logarithm:
+        return lambda u: np.asarray(u - (p * u).sum(axis=axes, keepdims=True))
+    return lambda u: np.asarray(p * (u - (q * u).sum(axis=axes, keepdims=True)))
+
+
+# ---- standardisation ---------------------------------------------------------------------
+
+
+def _standard(x: Array, y: Array, axes: Axes) -> bool:
+    """Whether y is x less its mean, divided by one number, over these axes."""
+    if np.prod([y.shape[k] for k in axes]) < 3:
+        return False
+    centred = x - x.mean(axis=axes, keepdims=True)
+    squares = (centred**2).sum(axis=axes, keepdims=True)
+    spread = (y**2).mean(axis=axes)
+    if not (np.all(squares > 0) and np.all((spread > 0.5) & (spread < 1.1))):
+        return False
+    inverse = (y * centred).sum(axis=axes, keepdims=True) / squares
+    return bool(np.allclose(inverse * centred, y, rtol=1e-9, atol=1e-12))
+
+
+def _of_standard(s: Stretch, tensors: list[Array]) -> Iterator[tuple[str, Derivative]]:
+    centred = s.x - s.x.mean(axis=s.axes, keepdims=True)
+    squares = (centred**2).sum(axis=s.axes, keepdims=True)
+    inverse = (s.y * centred).sum(axis=s.axes, keepdims=True) / squares
+    yield "path-missing", lambda u: inverse * u
+    yield "derivative-missing", lambda u: u
+    for less in (1, -1):
+        yield "degrees-of-freedom", _standard_derivative(s.y, inverse, s.y.shape, s.axes, less)
+    for shape in _finer(s.y.shape):
+        within = _refined(s.y.shape, shape, s.axes)
+        for others in _subsets(len(shape)):
+            if others != within:
+                derivative = _standard_derivative(s.y, inverse, shape, others, 0)
+                yield "statistics-axis", derivative
+    for t in (s.x, centred, *tensors):
+        if t.shape == s.y.shape and not np.array_equal(t, s.y):
+            yield "wrong-operand", _standard_derivative(t, inverse, s.y.shape, s.axes, 0)
+
+
+def _as_factor(operations: list[Operation], s: Stretch) -> Iterator[tuple[str, dict[int, Linear]]]:
+    """x̂ taken over other axes where a product needs it for its other factor's derivative."""
+    centred = s.x - s.x.mean(axis=s.axes, keepdims=True)
+    squares = (centred**2).sum(axis=s.axes, keepdims=True)
+    inverse = (s.y * centred).sum(axis=s.axes, keepdims=True) / squares
+    eps = float(np.mean(1 / inverse**2 - s.x.var(axis=s.axes, keepdims=True)))
+    for k, operation in enumerate(operations):
+        for at, factor in enumerate(operation.operands):
+            if len(operation.operands) != 2 or not np.array_equal(factor, s.y):
+                continue
+            for others in _subsets(s.y.ndim):
+                if others != s.axes:
+                    spread = np.sqrt(s.x.var(axis=others, keepdims=True) + max(eps, 0.0))
+                    other = (s.x - s.x.mean(axis=others, keepdims=True)) / spread
+                    yield "statistics-axis", {k: replaced(1 - at, other)}
+
+
+def _standard_derivative(
+    y: Array, inverse: Array, shape: tuple[int, ...], axes: Axes, less: int
+) -> Derivative:
+    """v − mean v − y mean(y v), where v = u / std; the means over axes of a finer shape."""
+    wide = np.broadcast_to(inverse, y.shape).reshape(shape)
+    normal = y.reshape(shape)
+    count = int(np.prod([shape[k] for k in axes]))
+
+    def derivative(u: Array) -> Array:
+        v = wide * u.reshape(shape)
+        share = (normal * v).sum(axis=axes, keepdims=True) / max(count - less, 1)
+        moved = v - v.mean(axis=axes, keepdims=True) - normal * share
+        return np.asarray(moved.reshape(y.shape))
+
+    return derivative
+
+
+def _finer(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The shape itself, and with one axis taken apart into two or three."""
+    finer = [shape]
+    for axis, n in enumerate(shape):
+        for parts in _factorings(n):
+            finer.append((*shape[:axis], *parts, *shape[axis + 1 :]))
+    return finer[:40]
+
+
+def _factorings(n: int) -> list[tuple[int, ...]]:
+    two: list[tuple[int, ...]] = [(a, n // a) for a in range(2, n) if n % a == 0]
+    three = [(a, *rest) for a, n_over_a in two for rest in _factorings(n_over_a) if len(rest) == 2]
+    return two + three
+
+
+def _refined(shape: tuple[int, ...], finer: tuple[int, ...], axes: Axes) -> Axes:
+    """These axes in the finer shape."""
+    found: list[int] = []
+    position = 0
+    for axis, n in enumerate(shape):
+        size, first = 1, position
+        while size < n or position == first:
+            size *= finer[position]
+            position += 1
+        if axis in axes:
+            found += range(first, position)
+    return tuple(found)
