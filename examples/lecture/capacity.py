@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+import scipy.optimize  # noqa: F401  loads SciPy's BLAS, whose threads can then be limited
 
 from data import moons
 from examples.lecture.show import script
