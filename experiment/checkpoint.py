@@ -104,7 +104,7 @@ def encode(checkpoint: Checkpoint) -> list[bytes | memoryview]:
     history = json.dumps(checkpoint.history, default=_plain).encode()
     arrays = {name: np.ascontiguousarray(value) for name, value in checkpoint.arrays.items()}
     arrays[HISTORY] = np.frombuffer(history, np.uint8)
-    facts = json.dumps(msgspec.to_builtins(checkpoint.facts), default=_plain)
+    facts = json.dumps(msgspec.to_builtins(checkpoint.facts, enc_hook=_plain))
     data = save(arrays, metadata={"checkpoint": facts, "sha256": NO_SUM.decode()})
     start = data.index(b'"sha256":"') + len(b'"sha256":"')  # quotes in the facts are escaped
     whole = memoryview(data)
@@ -260,7 +260,7 @@ class Checkpoints:
                     path.rename(path.with_suffix(".damaged"))
         if damaged:
             raise ConfigError(f"{where}: all {damaged} checkpoints are damaged")
-        raise ConfigError(f"{where}: no checkpoint to go on from")
+        raise ConfigError(f"{where}: no checkpoint to go on from, the run ended before its first")
 
     def paths(self) -> list[Path]:
         """The files, newest first."""

@@ -77,13 +77,16 @@ def read_whole(path: Path, max_bytes: int) -> bytes:
     except OSError as error:
         link = error.errno == errno.ELOOP
         raise ConfigError("is a symbolic link" if link else f"{error.strerror}") from None
-    with open(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigError("is no regular file")
         if status.st_size > max_bytes:
             raise ConfigError(f"has {status.st_size:,} bytes, more than the {max_bytes:,} expected")
-        return file.read(max_bytes)
+        with open(handle, "rb", closefd=False) as file:
+            return file.read(max_bytes)
+    finally:
+        os.close(handle)
 
 
 # -- one run at a time -----------------------------------------------------------------------

@@ -11,7 +11,7 @@ import msgspec
 from experiment.errors import ConfigError, inert
 from experiment.schema import Config
 
-FREE = ("solver.checkpoint_every",)  # changes nothing of what a run computes
+FREE = ("solver.checkpoint_every", "solver.memory_limit")  # change nothing of what is computed
 
 
 def table(config: Config) -> dict[str, Any]:
