@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import numpy.typing as npt
@@ -59,6 +62,11 @@ class Nodes(Container):
 
     def add(self, layer: Any, *inputs: Wire | str, name: str | None = None) -> Wire:
         """Put a layer at a node that reads these wires; returns the wire it writes."""
+        if isinstance(layer, type):
+            raise TypeError(
+                f"Graph: node {name or layer.__name__.lower()!r} is the class, expected a layer: "
+                f"{layer.__name__}(…)"
+            )
         if name is None:
             kind = type(layer).__name__.lower()
             number = self._numbers.get(kind, 0) + 1
@@ -72,6 +80,7 @@ class Nodes(Container):
         if not inputs:
             raise ValueError(f"Graph: node {name!r} reads nothing, expected one input or more")
         read = tuple([self._wire(name, wire) for wire in inputs])
+        self._check_number(name, layer, len(read))
         owner = self._place(name, layer)
         n = getattr(layer, "n_outputs", 1)
         outputs = (name,) if n == 1 else tuple(f"{name}.{i}" for i in range(n))
@@ -125,6 +134,21 @@ class Nodes(Container):
             f"Graph: {reader} reads {name!r}, which does not exist (yet)"
             + nearest(name, self._wires)
         )
+
+    def _check_number(self, name: str, layer: Any, n: int) -> None:
+        """Raise unless the layer's `forward` takes so many inputs."""
+        if "forward" in getattr(layer, "__dict__", {}):  # not that of its class: no telling
+            return
+        kind: Any = type(layer)
+        least, most = _takes(kind)
+        if not least <= n <= most:
+            expected = f"{least}" if least == most else f"{least} to {most}"
+            if most == math.inf:
+                expected = f"{least} or more"
+            raise ValueError(
+                f"Graph: node {name!r} reads {n} wire{'s' * (n > 1)}, "
+                f"expected {expected}, as {kind.__name__}.forward takes"
+            )
 
     def _place(self, name: str, layer: Any) -> str:
         """The node that owns the layer's parameters: the first it was put at."""
@@ -230,3 +254,16 @@ def _things(layer: Any) -> list[Any]:
     if not isinstance(layer, Container):
         return [layer]
     return [layer, *(thing for child in layer.children.values() for thing in _things(child))]
+
+
+@lru_cache(maxsize=1024)
+def _takes(kind: type) -> tuple[int, float]:
+    """How many inputs `forward` takes, at least and at most; any number if it does not tell."""
+    function = inspect.getattr_static(kind, "forward", None)
+    if not inspect.isfunction(function):
+        return 0, math.inf
+    parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    least = sum(p.default is p.empty for p in places) - 1  # without self
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return least, math.inf if variadic else len(places) - 1

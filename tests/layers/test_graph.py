@@ -15,6 +15,7 @@ from layers import (
     Exp,
     Graph,
     Linear,
+    Multiply,
     ReLU,
     Scale,
     Sequential,
@@ -451,6 +452,18 @@ def backward_shape():
         (lambda: with_input()[0].add(Exp(), "hidden", name="a.b"), "expected a word without dots"),
         (lambda: with_input()[0].add(Exp()), "reads nothing, expected one input or more"),
         (lambda: with_input()[0].add(3, "hidden"), "int1 is 3, expected forward and backward"),
+        (
+            lambda: with_input()[0].add(Exp, "hidden"),
+            r"node 'exp' is the class, expected a layer: Exp\(…\)",
+        ),
+        (
+            lambda: with_input()[0].add(Exp(), "hidden", "hidden", name="e"),
+            "node 'e' reads 2 wires, expected 1, as Exp.forward takes",
+        ),
+        (
+            lambda: with_input()[0].add(Multiply(), "hidden", name="m"),
+            "node 'm' reads 1 wire, expected 2, as Multiply.forward takes",
+        ),
         (lambda: with_input()[0].output("scores"), "the output reads 'scores', which does not"),
         (lambda: with_input()[0].output(), "expected one or more"),
         (lambda: with_input()[0].forward(1), "no nodes, expected at least one"),
@@ -495,3 +508,43 @@ def test_a_layer_that_returns_too_few_gradients_is_named():
     graph.forward(np.ones(2), np.ones(2))
     with pytest.raises(ValueError, match=r"^sum: backward returned .* expected a tuple of 2"):
         graph.backward(np.ones(2))
+
+
+def test_how_many_wires_a_forward_of_ones_own_takes():
+    class Any:
+        def forward(*arguments):
+            return arguments[1] + arguments[-1]
+
+        def backward(self, dout):
+            return (dout, dout), {}
+
+    class Static:
+        @staticmethod
+        def forward(x, y):
+            return x * y
+
+        backward = Any.backward
+
+    class Optional:
+        def forward(self, x, y=1.0):
+            return x * y
+
+        backward = Any.backward
+
+    class AtLeastTwo:
+        def forward(self, x, y, *more):
+            return x + y
+
+        backward = Any.backward
+
+    made = Any()
+    made.forward = lambda x, y: x - y
+    for layer, value in ((Any(), 5), (AtLeastTwo(), 5), (Static(), 6), (Optional(), 6), (made, -1)):
+        graph = Graph()
+        x, y = graph.inputs("x", "y")
+        graph.add(layer, x, y)
+        assert graph.forward(2.0, 3.0) == value
+    with pytest.raises(ValueError, match="reads 3 wires, expected 1 to 2, as Optional"):
+        graph.add(Optional(), x, y, x)
+    with pytest.raises(ValueError, match="reads 1 wire, expected 2 or more, as AtLeastTwo"):
+        graph.add(AtLeastTwo(), x)
