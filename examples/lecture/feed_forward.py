@@ -41,7 +41,7 @@ def show():
         print(f"{name} ({rows}x{columns}), {formula}:")
         matrix(" " * 4 + f"{name}ᵀ", v[name].T, ".6f")
     print(f"Sequential(Linear, Sigmoid, …): {v['net'][0, 0]:.6f}, "
-          f"differs by {abs(v['net'] - v['out']).max():.0e}")  # fmt: skip
+          f"differs by {abs(v['net'] - v['out']).max():.1g}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def show():
     print("a node is a weighted sum of what it reads, ReLU, Linear. Trained on the digits:\n")
     for name, (wires, size, accuracy) in values().items():
         edges = sum(map(len, wires.values()))
-        print(f"{name:16} 12 nodes, {edges} edges, {size:,} parameters: {100 * accuracy:.1f} %")
+        print(f"{name:16} 12 nodes, {edges} edges, {size:,} parameters; ", end="")
+        print(f"accuracy {100 * accuracy:.1f} %")
         nodes = [f"{i} ← {', '.join(map(str, js)) if js else 'image'}" for i, js in wires.items()]
         for start in (0, 4, 8):
             print("    " + "".join(f"{node:22}" for node in nodes[start : start + 4]).rstrip())

@@ -1,10 +1,10 @@
-"""The sigmoid neuron f(w, x) = 1 / (1 + e^−(w₀x₀ + w₁x₁ + w₂)), gate by gate and with one gate."""
+"""Another example, the sigmoid neuron: f(w, x) = 1 / (1 + e^−(w₀x₀ + w₁x₁ + w₂))."""
 
 from examples.lecture.show import script
 from layers import Graph
 
 AT = {"w0": 2.0, "x0": -1.0, "w1": -3.0, "x1": -2.0, "w2": -3.0}
-SLIDE = {"w0": "−0.20", "x0": "0.39 or 0.4", "w1": "−0.39", "x1": "−0.59 or −0.6", "w2": "0.20"}
+SLIDE = {"w0": "-0.20", "x0": "0.39 or 0.4", "w1": "-0.39", "x1": "-0.59 or -0.6", "w2": "0.20"}
 
 
 def neuron(one_gate):

@@ -1,8 +1,10 @@
 """Graphs nobody would differentiate on paper: a small Neural Turing Machine."""
 
+import textwrap
+
 import numpy as np
 
-from examples.lecture.show import script
+from examples.lecture.show import matrix, script
 from gradcheck import check_layer
 from layers import Concat, Graph, Linear, Softmax
 
@@ -47,13 +49,13 @@ def show():
     v = values()
     print(f"memory M {CELLS}×{WIDTH}, {STEPS} steps, loss ‖r‖²: a graph of {len(v['gates'])} gates")
     kinds = {kind: v["gates"].count(kind) for kind in dict.fromkeys(v["gates"])}
-    print("  " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()))
-    print(f"L = {v['loss']:.6f};  dL/dM of the memory it began with:")
-    for row in v["dM"]:
-        print("  " + "".join(f"{number:12.6f}" for number in row))
-    print("gradcheck, every gradient against differences of the forward pass:")
-    for line in str(v["report"]).splitlines():
-        print(f"  {line}")
+    print(textwrap.fill(", ".join(f"{n} {kind}" for kind, n in kinds.items()), 90))
+    print(f"L = {v['loss']:.6f};  by the memory it began with:")
+    matrix("dL/dM", v["dM"], ".6f")
+    report = v["report"]
+    worst = max(row.error for row in report.rows)
+    print(f"gradcheck, {len(report.rows)} gradients against differences: {report.verdict}, "
+          f"the largest error {worst:.0e}")  # fmt: skip
 
 
 if __name__ == "__main__":

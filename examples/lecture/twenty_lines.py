@@ -63,7 +63,7 @@ def show():
     v = values()
     print(f"INPUT_DIM = {INPUT_DIM}, HIDDEN_DIM = {HIDDEN_DIM}, OUTPUT_DIM = {OUTPUT_DIM}; "
           f"2000 steps on {N} handwritten digits each")  # fmt: skip
-    print(f"loss of the last step      {v['loss']:.4f}  (at first log 10 = {np.log(10):.4f})")
+    print(f"loss of the last step      {v['loss']:.4f}  (at first about log 10 = {np.log(10):.4f})")
     print(f"accuracy on other images   {100 * v['accuracy']:.1f} %")
     print("the same made of layers    "
           f"weights differ by {v['difference']:.0e} after 2000 steps")  # fmt: skip
