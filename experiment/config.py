@@ -14,11 +14,34 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from experiment.errors import ConfigError, choices, inert
+from experiment.errors import ConfigError, choices, cut, inert
 from experiment.graph import check_nodes
-from experiment.schema import Config, DropoutLayer, Idx, Lbfgs
+from experiment.schema import Config, DropoutLayer, Idx, Lbfgs, Net
 
 MAX_BYTES = 1_000_000
+MAX_DEPTH = 16  # of brackets and dotted keys; the schema needs 6
+PATHS = ("path", "labels", "test_path", "test_labels")  # of a data file
+
+TOKENS = re.compile(
+    r"""
+      \#[^\n]*+
+    | (?P<word>
+        (?: \"{3} [^"\\]*+ (?: (?: \\. | "(?!"") ) [^"\\]*+ )*+ (?: "{3} | \Z )
+        |   '{3} [^']*+ (?: '(?!'') [^']*+ )*+ (?: '{3} | \Z )
+        |   " [^"\\\n]*+ (?: \\[^\n] [^"\\\n]*+ )*+ "?
+        |   ' [^'\n]*+ '?
+        |   [\w+-]++
+        )
+      )
+    | (?P<space> [ \t]++ )
+    | (?P<dot> \. )
+    | (?P<open> [\[{] )
+    | (?P<close> [\]}] )
+    | [^\w+"'\#.\[\]{} \t-]
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What TOML consists of, as far as depth is concerned."""
 
 
 def read(path: Path | str, settings: Iterable[str] = ()) -> Config:
@@ -39,16 +62,24 @@ def read(path: Path | str, settings: Iterable[str] = ()) -> Config:
         raise ConfigError(f"{where}: {_readable(str(error), table)}") from None
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    for key in (
-        "path",
-        "labels",
-        "test_path",
-        "test_labels",
-    ):  # of a data file: relative to the configuration
+    for key in PATHS:
         value = getattr(config.data, key, None)
         if isinstance(value, str):
-            setattr(config.data, key, str((path.parent / value).absolute()))
+            setattr(config.data, key, _absolute(path.parent, value, f"{where}: data.{key}"))
     return config
+
+
+def _absolute(folder: Path, value: str, where: str) -> str:
+    """A data file's path, which is relative to the configuration.
+
+    It may lead anywhere: who may read the file may train on it, and nothing is written there.
+    """
+    path = str((folder / value).absolute())
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{where}: {inert(path)} is not UTF-8, expected another name") from None
+    return path
 
 
 def as_toml(config: Config) -> str:
@@ -68,9 +99,11 @@ def _parse(path: Path, where: str) -> dict[str, Any]:
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "no regular file"
             raise ConfigError(f"{where}: is {what}, expected a TOML file")
-        if path.stat().st_size > MAX_BYTES:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
             raise ConfigError(f"{where}: larger than {MAX_BYTES:,} bytes")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _loads(content.decode("utf-8").replace("\r\n", "\n"), where)
     except FileNotFoundError:
         near = _nearest_file(path)
         raise ConfigError(f"{where}: no such file{near}") from None
@@ -80,10 +113,23 @@ def _parse(path: Path, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where}: not UTF-8 text (byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: not valid TOML: {inert(str(error))}") from None
-    except RecursionError:
-        raise ConfigError(f"{where}: nested too deeply") from None
+    except ConfigError:
+        raise
     except ValueError as error:  # a whole number of thousands of digits
         raise ConfigError(f"{where}: not valid TOML: {inert(str(error))}") from None
+
+
+def _loads(text: str, where: str) -> dict[str, Any]:
+    """Parse TOML, unless it is nested so deeply that parsing would take for ever."""
+    depth = dots = 0
+    for token in TOKENS.finditer(text):
+        kind = token.lastgroup
+        depth += (kind == "open") - (kind == "close")
+        dots = dots + (kind == "dot") if kind in ("dot", "word", "space") else 0
+        if depth > MAX_DEPTH or dots > MAX_DEPTH:
+            line = text.count("\n", 0, token.start()) + 1
+            raise ConfigError(f"{where}: line {line}: nested too deeply")
+    return tomllib.loads(text)
 
 
 def _nearest_file(path: Path) -> str:
@@ -98,12 +144,12 @@ def _override(table: dict[str, Any], setting: str) -> None:
     """Lay `optim.lr=0.05` over the table; a value that is not TOML is taken as a word."""
     key, equals, text = setting.partition("=")
     names = key.strip().split(".")
-    if not equals or not all(names):
+    if not equals or not all(names) or len(names) > MAX_DEPTH:
         raise ConfigError(f"--set {inert(setting)}: expected section.key=value")
     value: Any
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):  # not TOML
+        value = _loads(f"value = {text}", "--set")["value"]
+    except ValueError:  # not TOML
         value = text.strip()
     for name in names[:-1]:
         inside = table.setdefault(name, {})
@@ -139,7 +185,7 @@ def check_names(value: Any, kind: Any, where: str = "") -> None:
         if tag is None:
             raise ConfigError(f"{here}: missing (valid: {', '.join(sorted(map(str, by_tag)))})")
         if not isinstance(tag, str):
-            raise ConfigError(f"{here}: expected text, got {tag!r}")
+            raise ConfigError(f"{here}: expected text, got {_shown(tag)}")
         if tag not in by_tag:
             raise ConfigError(f"{here}: unknown name {inert(tag)!r}{choices(tag, by_tag)}")
         member = by_tag[tag]
@@ -194,8 +240,16 @@ def _readable(message: str, table: dict[str, Any]) -> str:
     text = text[0].lower() + text[1:]
     text = re.sub(r"`([^`]*)`", lambda quoted: _type_names(quoted[1]), text)
     got = _look_up(table, key)
-    shown = f" (it is {inert(repr(got))[:80]})" if got is not None else ""
+    shown = f" (it is {_shown(got)})" if got is not None else ""
     return f"{key}: {text}{shown}" if key else text + shown
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        text = "a number of thousands of digits"
+    return inert(cut(text, 80))
 
 
 def _type_names(names: str) -> str:
@@ -228,6 +282,26 @@ def _look_up(table: Any, key: str) -> Any:
 def _check_together(config: Config) -> None:
     """Rules that span several keys."""
     net, data = config.net, config.data
+    check_net(net)
+    if data.validation + data.test >= 1:
+        raise ConfigError(
+            f"data.validation + data.test = {data.validation + data.test:g}, expected less than 1"
+        )
+    if isinstance(data, Idx) and (data.test_path is None) != (data.test_labels is None):
+        raise ConfigError("data.test_path and data.test_labels go together")
+    if isinstance(config.optim, Lbfgs) and (
+        net.dropout
+        or any(isinstance(layer, DropoutLayer) for layer in net.layers or net.nodes or ())
+    ):
+        raise ConfigError(
+            "optim.name: lbfgs needs the same loss twice; expected a net without dropout"
+        )
+    if getattr(config.optim, "nesterov", False) and config.optim.momentum == 0:  # type: ignore[union-attr]
+        raise ConfigError("optim.nesterov: needs optim.momentum > 0")
+
+
+def check_net(net: Net) -> None:
+    """Raise ConfigError unless the keys of [net] agree with one another."""
     ways = [key for key in ("hidden", "layers", "nodes", "random") if getattr(net, key) is not None]
     if len(ways) != 1:
         given = f"; got {' and '.join(ways)}" if ways else ""
@@ -249,18 +323,3 @@ def _check_together(config: Config) -> None:
                     raise ConfigError(f"net.layers[{i}].{key}: goes with net.nodes")
     if net.nodes is not None:
         check_nodes(net.nodes, net.output)
-    if data.validation + data.test >= 1:
-        raise ConfigError(
-            f"data.validation + data.test = {data.validation + data.test:g}, expected less than 1"
-        )
-    if isinstance(data, Idx) and (data.test_path is None) != (data.test_labels is None):
-        raise ConfigError("data.test_path and data.test_labels go together")
-    if isinstance(config.optim, Lbfgs) and (
-        net.dropout
-        or any(isinstance(layer, DropoutLayer) for layer in net.layers or net.nodes or ())
-    ):
-        raise ConfigError(
-            "optim.name: lbfgs needs the same loss twice; expected a net without dropout"
-        )
-    if getattr(config.optim, "nesterov", False) and config.optim.momentum == 0:  # type: ignore[union-attr]
-        raise ConfigError("optim.nesterov: needs optim.momentum > 0")

@@ -6,10 +6,10 @@ import difflib
 import itertools
 from collections.abc import Iterable
 
-from data.errors import in_one_line
+from data.errors import cut, in_one_line
 from data.errors import printable as inert
 
-__all__ = ["ConfigError", "choices", "inert"]
+__all__ = ["ConfigError", "choices", "cut", "inert"]
 
 COMPARED, SHOWN, LONGEST = 1000, 40, 100  # names, names, characters
 

@@ -49,7 +49,7 @@ def first_layer(parts: Parts, path: Path) -> None:
     shape = parts.sets.train.feature_shape
     first = next(layer for name, layer in parts.net.children.items() if name != STANDARDIZE)
     W = first.params.get("W")
-    if len(shape) not in (2, 3) or W is None:
+    if len(shape) not in (2, 3) or W is None or max(shape[-2:]) > 8 * min(shape[-2:]):
         return
     from matplotlib.figure import Figure
 

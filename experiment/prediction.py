@@ -10,22 +10,29 @@ from typing import Any
 import numpy as np
 
 from data import read_features
-from experiment.errors import ConfigError
+from experiment.errors import ConfigError, inert
 from experiment.model import Manifest, load
 
 
 def predict(options: Any) -> None:
-    """Write the label of each sample in a file, one a line under the heading `prediction`."""
+    """Write the label of each sample in a file, one a line under the heading `prediction`.
+
+    On standard output labels are escaped like all that is printed; in a file they are unchanged.
+    """
     if options.input is None:
         raise ConfigError("--predict: needs --input FILE with the samples")
     model = load(options.predict)
     x, _ = read_features(options.input, **_as_in_training(model.manifest, str(options.input)))
     try:
-        labels = model.predict(x)
+        labels = list(model.predict(x))
     except ValueError as error:
         raise ConfigError(f"{options.input}: {error}") from None
+    if options.output is None:  # perhaps a terminal, which labels must not steer
+        labels = [inert(label) if isinstance(label, str) else label for label in labels]
     with (
-        open(options.output, "w", newline="") if options.output else nullcontext(sys.stdout) as out
+        open(options.output, "w", newline="", encoding="utf-8")
+        if options.output
+        else nullcontext(sys.stdout) as out
     ):
         rows = csv.writer(out, lineterminator="\n")
         rows.writerow(["prediction"])

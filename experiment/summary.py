@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from experiment.build import Parts
+from experiment.errors import inert
 
 
 def summarize(parts: Parts, solver: Any, test: tuple[float, float] | None, seconds: float) -> str:
     """What a person wants to know of a run."""
     name, sets, last = parts.objective.loss.score_name, parts.sets, solver.history[-1]
     lines = [
-        f"data        {sets.train.name}: {len(sets.train)} training, "
+        f"data        {inert(sets.train.name)}: {len(sets.train)} training, "
         f"{len(sets.validation)} validation, {len(sets.test)} test samples",
         f"network     {' → '.join(type(layer).__name__ for _, layer in parts.net.leaves())}, "
         f"{parts.objective.theta.size:,} parameters",
