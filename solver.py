@@ -472,7 +472,7 @@ def _os_error(error: OSError) -> str:
 def run(options: Any) -> int:
     """Train, or check, what a configuration describes."""
     config = read(options.config, _settings(options))
-    with blas_threads(config.solver.threads):
+    with blas_threads(config.solver.threads), np.errstate(all="ignore"):  # NaN is looked for
         try:
             parts = build(config)
             solver = from_config(parts, options.quiet)
@@ -494,7 +494,7 @@ def resume(options: Any) -> int:
     with old_folder(Path(options.resume)) as path:
         stored = path / CONFIG
         config = read(options.config or stored, _settings(options))
-        with blas_threads(config.solver.threads):
+        with blas_threads(config.solver.threads), np.errstate(all="ignore"):  # NaN is looked for
             try:
                 parts = build(config)
                 solver = from_config(parts, options.quiet)
