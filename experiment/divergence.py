@@ -95,7 +95,9 @@ class Examiner:
         return ""
 
     def _named(self, vector: Array) -> dict[str, Array]:
-        return {name: part for name, (_, part) in self.objective.beside(vector).items()}
+        """The parts of a vector that is laid out like theta, in the order of the layers."""
+        parts = self.objective.beside(vector)
+        return {name: parts[name][1] for name in self.objective.net.params}
 
     def _diverged(self, what: str, where: str, x: Array, samples: Samples, step: int) -> Diverged:
         text = f"{what} in epoch {self._epoch + 1}, step {step + 1}: {where} ({batch_of(samples)})"

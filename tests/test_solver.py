@@ -218,6 +218,129 @@ def test_divergence_names_the_first_layer_and_tensor():
         make().train((bad, Y))
 
 
+def test_divergence_says_where_and_what_the_numbers_support():
+    with pytest.raises(Diverged) as caught:
+        make(optimizer=SGD(1e30), seed=3).train(TRAIN)
+    error = caught.value
+    assert (error.epoch, error.step) == (1, 2)
+    order = np.random.default_rng([0, 0]).permutation(60)
+    assert error.samples == order[16:32].tolist()
+    assert f"a batch of 16: samples {order[16]}, {order[17]}, {order[18]}, …" in str(error)
+    assert "the parameters' norm went from " in str(error)
+    assert "a learning rate below 1e+30 usually helps" in str(error)
+
+
+def test_too_large_weights_at_the_start_are_told_from_too_large_a_rate():
+    solver = make()
+    for value in solver.net.params.values():
+        value *= 1e30
+    with pytest.raises(Diverged) as caught:
+        solver.train(TRAIN)
+    assert (caught.value.epoch, caught.value.step) == (1, 1)
+    assert "smaller initial weights usually help" in str(caught.value)
+    assert "learning rate" not in str(caught.value)
+
+
+def test_a_bad_number_in_the_data_is_named_without_advice():
+    bad = X[:60].copy()
+    bad[33, 2] = np.inf
+    with pytest.raises(Diverged, match="the input x holds inf in row") as caught:
+        make().train((bad, Y[:60]))
+    row = int(str(caught.value).split(" in row ")[1].split()[0])
+    assert caught.value.samples[row - 1] == 33
+    assert "usually" not in str(caught.value)
+
+
+class Spoiled(Linear):
+    """Its gradient, or what it makes of W, goes wrong in the tenth backward."""
+
+    def __init__(self, D, M, spoil, rng):
+        super().__init__(D, M, rng=rng)
+        self.spoil, self.calls = spoil, 0
+
+    def backward(self, dout):
+        dx, grads = super().backward(dout)
+        self.calls += 1
+        if self.calls == 10:
+            self.spoil(self, grads)
+        return dx, grads
+
+
+def spoiled(spoil, optimizer, **options):
+    net = Sequential(Linear(5, 8, rng=0), ReLU(), Spoiled(8, 3, spoil, rng=1))
+    options = {"epochs": 5, "batch_size": 16, "quiet": True} | options
+    return Solver(Objective(net, SoftmaxCrossEntropy()), optimizer, **options)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_is_stopped_before_it_changes_a_weight(value):
+    def spoil(layer, grads):
+        grads["b"][1] = value
+
+    solver = spoiled(spoil, SGD(0.1))
+    with pytest.raises(Diverged, match=f"spoiled1: gradient of b holds {value}") as caught:
+        solver.train(TRAIN)
+    assert (caught.value.epoch, caught.value.step) == (3, 2)
+    assert np.isfinite(solver.objective.theta).all()
+    assert "usually" not in str(caught.value)
+
+
+def test_the_last_layer_comes_first_among_gradients():
+    """As in backward: what is NaN in a later layer makes that of an earlier one NaN."""
+
+    class NaNInside(Spoiled):
+        def backward(self, dout):
+            dx, grads = super().backward(dout)
+            return (dx * np.nan if self.calls == 10 else dx), grads
+
+    solver = spoiled(lambda layer, grads: grads["W"].fill(np.nan), SGD(0.1))
+    solver.net.children["spoiled1"].__class__ = NaNInside
+    with pytest.raises(Diverged, match="spoiled1: gradient of W holds nan"):
+        solver.train(TRAIN)
+
+
+def test_a_moment_that_overflows_is_found_at_the_end_of_the_epoch():
+    """The gradient is finite, its square is not: Adam would never move this weight again."""
+
+    def spoil(layer, grads):
+        grads["b"][1] = 1e25
+
+    with pytest.raises(Diverged, match="spoiled1: Adam's square of b holds inf") as caught:
+        spoiled(spoil, Adam(0.01)).train(TRAIN)
+    assert caught.value.epoch == 3
+    spoiled(spoil, SGD(1e-30)).train(TRAIN)  # finite all along
+
+
+def test_an_infinity_that_a_relu_hides_from_the_loss_is_found():
+    def spoil(layer, grads):
+        first.params["W"][:, 2] = 0
+        first.params["W"][0, 2] = -3e38
+
+    solver = spoiled(spoil, SGD(1e-3))
+    first = solver.net.children["linear1"]
+    x = TRAIN[0].copy()
+    x[:, 0] = 5.0
+    with pytest.raises(Diverged, match="linear1: output holds -inf") as caught:
+        solver.train((x, TRAIN[1]))
+    assert caught.value.epoch == 3
+
+
+def test_the_best_weights_come_back_when_training_diverges():
+    thetas = []
+
+    def remember(solver, record):
+        thetas.append(solver.objective.theta.copy())
+
+    def spoil(layer, grads):
+        layer.params["W"][...] = np.nan
+
+    solver = spoiled(spoil, SGD(0.1), callbacks=[remember])
+    with pytest.raises(Diverged):
+        solver.train(TRAIN, VALIDATION)
+    assert len(thetas) == 2
+    np.testing.assert_array_equal(solver.objective.theta, thetas[solver.best_epoch - 1])
+
+
 def test_overfit_learns_a_few_samples_by_heart():
     solver = make(epochs=500)
     history = solver.overfit((X, np.random.default_rng(1).integers(0, 3, 90)), samples=10)
