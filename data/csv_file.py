@@ -230,7 +230,7 @@ def _column(
     if isinstance(target, int):
         if not -width <= target < width:
             raise DataError(
-                f"{path}: no column {target}; there are {width}, "
+                f"{path}: no column {shown(target)}; there are {width}, "
                 f"0 … {width - 1} (or -1 for the last)"
             )
         return target % width

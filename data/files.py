@@ -19,7 +19,7 @@ MAX_BYTES = 2**30
 
 CHUNK = 2**20
 
-FREE_BYTES = 2**24
+FREE_BYTES = 2**22
 MAX_RATIO = 100
 """Compressed bytes may unpack to FREE_BYTES, or to so many times as many: no bomb does harm."""
 
