@@ -535,6 +535,7 @@ def train(
     solver.callbacks = (lambda _, record: folder.add(record),)
     sets, k = parts.sets, parts.config.solver.overfit
     how = f"python -m solver --resume {inert(shlex.quote(str(folder.path)))}"
+    kept = Checkpoints(folder.path / CHECKPOINTS).paths
     try:
         with finishing_steps(solver.interrupt):
             if k is not None:
@@ -547,12 +548,12 @@ def train(
         folder.keep_weights()
         return 128 + stop.signum
     except Diverged as error:
-        print(f"diverged: {error}", file=sys.stderr)
+        good = f"; the last good checkpoint: {inert(str(kept()[0]))}" if kept() else ""
+        print(f"diverged: {error}{good}", file=sys.stderr)
         folder.keep_weights()
         return 3
     except OSError as error:  # no room for a checkpoint, or the folder has gone
-        left = solver.checkpoints is not None and solver.checkpoints.paths()
-        raise ConfigError(_os_error(error) + (f"; to go on: {how}" if left else "")) from None
+        raise ConfigError(_os_error(error) + (f"; to go on: {how}" if kept() else "")) from None
     test = solver.evaluate(*parts.inputs(sets.test)) if len(sets.test) else None
     summary = summarize(parts, solver, test, solver.history[-1]["seconds"])
     written = folder.finish(solver.history, summary)

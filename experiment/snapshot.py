@@ -118,7 +118,7 @@ def put_back(solver: Any, checkpoint: Checkpoint, setting: Setting) -> Place:
     origin = "start/" if checkpoint.starts_over else ""
     arrays = checkpoint.arrays
     now = present(objective)
-    for name in arrays:
+    for name in sorted(arrays):
         own = name.removeprefix(origin)
         if own.startswith(("params/", "state/")) and own not in now:
             raise ConfigError(f"the checkpoint has {inert(name)}, which the network has not")

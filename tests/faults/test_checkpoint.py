@@ -143,11 +143,11 @@ def test_what_is_no_interval_is_named(text):
 
 def test_the_last_so_many_are_kept(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
-    for epoch, step in ((9, 100_000_000), (9, 7), (10, 0), (1_000_000, 0)):
+    for epoch, step in ((9, 100_000_000), (9, 7), (999_999, 0), (1_000_000, 0)):
         checkpoints.save(make(epoch, step))
     assert [path.name for path in checkpoints.paths()] == [
         "1000000-00000000.safetensors",
-        "000010-00000000.safetensors",
+        "999999-00000000.safetensors",
     ]
     assert checkpoints.newest().facts.place.epoch == 1_000_000
 
@@ -174,6 +174,8 @@ def test_a_damaged_newest_is_told_of_and_the_one_before_it_serves(tmp_path, dama
     (text,) = told
     assert str(path) in text
     assert "going on from the one before it" in text
+    said = {"link": "is a symbolic link", "folder": "no regular file", "huge": "more than"}
+    assert said.get(damage, "truncated" if damage == "empty" else "damaged") in text
     assert [p.name for p in checkpoints.paths()] == ["000001-00000000.safetensors"]
 
 

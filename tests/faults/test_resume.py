@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import solver as program
+from data import MappedRows
 from experiment.errors import ConfigError
+from experiment.snapshot import digest
 from layers import BatchNorm, Dropout, Linear, ReLU, Sequential
 from losses import L2, SoftmaxCrossEntropy
 from losses.objective import Objective
@@ -25,7 +27,7 @@ from optim import (
     RMSProp,
     StepDecay,
 )
-from solver import Checkpoints, Interrupted, Solver
+from solver import Checkpoints, Diverged, Interrupted, Solver
 
 rng = np.random.default_rng(0)
 CENTRES = 1.5 * rng.standard_normal((3, 5))
@@ -222,6 +224,18 @@ def test_checkpoints_change_nothing_and_the_seconds_go_on(tmp_path):
     assert 1000 < again.history[-1]["seconds"] < 1100
 
 
+def test_no_checkpoint_holds_what_is_not_finite(tmp_path):
+    """A rate beyond all bounds makes the weights infinite, before any loss can tell."""
+    solver = make("sgd", folder=tmp_path, every="1 step")
+    factor = {0: 1.0, 1: 1.0, 2: 1e45}
+    solver.schedule.factor = lambda epoch: factor[round(epoch * STEPS)]
+    with pytest.raises(Diverged, match=r"not finite in epoch 1, before step 4: linear1: parameter"):
+        solver.train(TRAIN)
+    newest = solver.checkpoints.newest()
+    assert newest.facts.place.step == 2
+    assert all(np.isfinite(array).all() for array in newest.arrays.values())
+
+
 # -- what may not differ ---------------------------------------------------------------------
 
 
@@ -257,10 +271,10 @@ def test_another_network_is_refused(interrupted):
     for layers, message in (
         (
             (Linear(5, 9, rng=0), ReLU(), Linear(9, 3, rng=0)),
-            "has state/batchnorm1.running_mean, which",
+            "has params/batchnorm1.beta, which the",
         ),
         ((Linear(5, 9, rng=0), BatchNorm(9), Linear(9, 3, rng=0)), "linear1.W is float32"),
-        ((Linear(5, 8, rng=0), BatchNorm(8)), "has params/linear2.b, which the network has not"),
+        ((Linear(5, 8, rng=0), BatchNorm(8)), "has params/linear2.W, which the network has not"),
     ):
         net = Sequential(*layers)
         solver = Solver(Objective(net, SoftmaxCrossEntropy()), Adam(0.02), batch_size=8)
@@ -411,6 +425,32 @@ def test_a_run_goes_on_to_the_same_files(place, monkeypatch, capsys):
     assert same_files(run, place / "whole")
     assert go_on(run) == 0
     assert capsys.readouterr().out == f"{run}: this run is finished\n"
+
+
+def test_a_run_of_lbfgs_goes_on_to_the_same_files(place, monkeypatch, capsys):
+    config = place / "config.toml"
+    config.write_text(CONFIG.replace("adamw", "lbfgs").replace("lr = 0.02", "").replace(
+        "dropout = 0.2", ""))  # fmt: skip
+    assert start(place, "other") == 0
+    run = cut_off(place, "run", 5, monkeypatch)
+    assert go_on(run, "--quiet") == 0
+    assert "its iterations are computed again from the start" in capsys.readouterr().err
+    assert same_files(run, place / "other")
+
+
+def test_data_in_a_file_is_digested_as_if_it_were_in_memory(tmp_path, monkeypatch):
+    whole = digest((X, Y))
+    monkeypatch.setattr("experiment.snapshot.DIGEST_BYTES", 3 * X[0].nbytes)
+    assert digest((X, Y)) == whole
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert digest((MappedRows(mapped, np.arange(90)), Y)) == whole
+    assert digest((np.asfortranarray(X), Y)) == whole
+    order = np.arange(90)
+    order[:2] = 1, 0
+    assert digest((MappedRows(mapped, order), Y)) != whole
+    assert digest((X[:, ::-1], Y)) != whole
+    assert digest((X.reshape(45, 10), Y)) != whole
 
 
 def test_a_changed_configuration_says_what_differs(place, monkeypatch, capsys):

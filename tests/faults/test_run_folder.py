@@ -278,6 +278,8 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint_and_its_best_weights
     err = capsys.readouterr().err
     assert err.startswith("diverged: ")
     assert "in epoch 4, step 2" in err
+    assert f"the last good checkpoint: {run / 'checkpoints' / '000003-00000000.safetensors'}" in err
+    assert err.count("\n") == 1
     newest = Checkpoints(run / "checkpoints").newest()
     assert newest.facts.place.epoch == 3
     assert all(np.isfinite(array).all() for array in newest.arrays.values())
@@ -285,3 +287,12 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint_and_its_best_weights
     assert not (run / "summary.txt").exists()
     assert go_on(run) == 0  # with the rate that the configuration gives
     assert weights(run) == weights(place / "whole")
+
+
+def test_weights_that_are_not_finite_are_not_kept(place, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr("optim.adam.Adam.begin_step", lambda self: vars(self).update(
+            _rate=np.float32(np.inf), _offset=1.0))  # fmt: skip
+        assert start(place, "run", "--set", "data.validation=0") == 3
+    assert capsys.readouterr().err.startswith("diverged: ")
+    assert not (place / "run" / "weights.safetensors").exists()
