@@ -165,6 +165,7 @@ class Solver:
         self.best: tuple[Array, dict[str, Array]] | None = None  # weights, running statistics
         self.best_score, self.best_loss = -math.inf, math.inf
         self.best_epoch = 0
+        self._setting = Setting(())
         self._started = time.perf_counter()
 
     def train(
@@ -224,6 +225,7 @@ class Solver:
             finally:
                 self.net.training = False
                 self._asked = None
+                self._setting = Setting(())  # keeps no data from being freed
         self._put_best_back()
         return self.history
 

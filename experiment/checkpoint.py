@@ -30,7 +30,8 @@ Array = npt.NDArray[Any]
 Record = dict[str, Any]
 
 FORMAT = 1
-MAX_BYTES = 2**30
+MAX_BYTES = 2**30  # of a checkpoint, beside what the network's size explains
+ANY_SIZE = 2**40
 NO_SUM = b"0" * 64  # stands where the checksum goes while it is computed
 FILE_NAME = re.compile(r"(\d{6,})-(\d{8,})\.safetensors")
 HISTORY = "history"
@@ -244,7 +245,7 @@ class Checkpoints:
         self._set_deadline()
         return path
 
-    def newest(self, max_bytes: int = MAX_BYTES) -> Checkpoint:
+    def newest(self, max_bytes: int = ANY_SIZE) -> Checkpoint:
         """The newest checkpoint that is whole; a damaged one is told of and put aside.
 
         Errors: ConfigError when there is none.

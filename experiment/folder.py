@@ -84,7 +84,7 @@ def read_whole(path: Path, max_bytes: int) -> bytes:
         if status.st_size > max_bytes:
             raise ConfigError(f"has {status.st_size:,} bytes, more than the {max_bytes:,} expected")
         with open(handle, "rb", closefd=False) as file:
-            return file.read(max_bytes)
+            return file.read(status.st_size)
     finally:
         os.close(handle)
 
