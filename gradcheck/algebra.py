@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from gradcheck.arrays import EPS, Array, is_real, length, peak
+from gradcheck.diagnosis.penalty import added
+from gradcheck.evidence import Evidence
 from gradcheck.report import Finding
 from gradcheck.subject import LayerRaisedError, Subject, as_float
 from gradcheck.upstream import signed
@@ -310,7 +312,8 @@ def _left_over(
         message = f"backward(0) is {worst:.3g}, and the rest is not linear in dout either"
         return named(message, "upstream-nonlinear", "upstream-partial")
     if np.ptp(zero) <= 1e-6 * abs(worst) and zero.size > 1:
-        return named(f"backward(0) is {worst:.3g}: a constant is added", "constant-leak")
+        message = f"backward(0) is {worst:.3g}: a constant is added"
+        return named(message, "constant-leak", "upstream-partial")
     leaf = next(leaf for leaf in subject.leaves if leaf.about == about)
     value = np.asarray(subject.value(leaf), np.float64)
     if not leaf.is_input and value.size > 1:
@@ -328,13 +331,13 @@ def _left_over(
 
 
 def _added_on(subject: Subject, dout: Array, about: str) -> bool:
-    """Whether a parameter's gradient does not depend on the input, as a bias's does not."""
+    """Whether forward adds the parameter, as it does a bias."""
     try:
-        here = subject.gradients(dout)[about]
-        there = subject.gradients(dout, [shifted(x) for x in subject.xs])[about]
+        return added(Evidence(subject.moved(), dout, about))
     except Exception:
         return False
-    return close(here, there)
+    finally:
+        subject.forward()  # backward's cache is back
 
 
 # ---- other calls and other instances -----------------------------------------------------

@@ -7,6 +7,7 @@ import numpy as np
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 EPS = float(np.finfo(np.float64).eps)
+CLOSE = 1e-6  # how near two arrays are that a diagnosis takes for the same
 
 
 def is_real(a: object) -> bool:
@@ -36,3 +37,13 @@ def length(values: Array) -> float:
     normal = values / top
     typical = top * float(np.sqrt(np.mean(normal * normal)))
     return power_of_two(max(min(1.0, typical), typical * 2.0**-20))
+
+
+def same(a: Array, b: Array, scale: float | None = None, close: float = CLOSE) -> bool:
+    """Whether two arrays agree to within what the oracle can tell."""
+    if np.shape(a) != np.shape(b):
+        return False
+    top = max(peak(np.asarray(a)), peak(np.asarray(b))) if scale is None else scale
+    if not np.isfinite(top):
+        return False
+    return bool(np.all(np.abs(a - b) <= close * top))

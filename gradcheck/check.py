@@ -97,7 +97,15 @@ FIRST = (
     "randomness-redrawn",
     "accumulates",
 )
-LAST = ("gradient-extra", "aliased-result")
+# A gradient that is a multiple of the right one is its own mistake, not another's consequence.
+EXACT = (
+    "batch-mean-missing",
+    "batch-mean-doubled",
+    "factor-of-two",
+    "sign-flipped",
+    "keep-probability",
+)
+LAST = ("unexplained", "gradient-extra", "aliased-result")
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:
@@ -105,6 +113,6 @@ def in_order(findings: list[Finding]) -> list[Finding]:
     kept: dict[tuple[str, str], Finding] = {}
     for finding in findings:
         kept.setdefault((finding.about, finding.cause), finding)
-    rank = {cause: i - len(FIRST) for i, cause in enumerate(FIRST)}
-    rank |= {cause: i + 1 for i, cause in enumerate(LAST)}
+    rank = {cause: i - len(FIRST) - 1 for i, cause in enumerate(FIRST)}
+    rank |= dict.fromkeys(EXACT, -1) | {cause: i + 1 for i, cause in enumerate(LAST)}
     return sorted(kept.values(), key=lambda finding: rank.get(finding.cause, 0))

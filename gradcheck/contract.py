@@ -92,9 +92,9 @@ def _keys(subject: Subject, found: dict[str, Array | None]) -> list[Finding]:
     known = {leaf.about for leaf in subject.leaves}
     inputs = {subject.input_name(k) for k in range(len(subject.xs))}
     for about, g in found.items():
-        if about in known or g is None:
+        if about in known or (g is None and (about in inputs or about == "dx")):
             continue
-        if about in inputs:
+        if about in inputs and g is not None:
             if g.dtype.kind not in "fiub" or np.any(g):
                 text = f"there is a gradient of {about[1:]}, an input of whole numbers"
                 findings.append(Finding(about, "gradient-extra", f"{text}; right would be None"))

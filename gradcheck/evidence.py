@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array, peak
+from gradcheck.arrays import Array, peak, same
 from gradcheck.oracle import Oracle, Slopes
 from gradcheck.subject import Leaf, Subject
 from gradcheck.upstream import signed
@@ -14,6 +14,7 @@ MOST_ENTRIES = 400
 MOST_NUMBERS = 400_000
 MOST_SETTLED = 60
 FEW_WRONG = 8
+ROUGHLY = 1e-2
 
 
 class Trial:
@@ -102,12 +103,36 @@ class Trial:
 
     def share(self, about: str, mask: Array) -> Array:
         """The true gradient's part that comes through the outputs where `mask` is true."""
-        value = self.subject.value(self.leaf(about))
-        part: Array = (self.dout * mask).ravel() @ self.jacobian(about)
-        return part.reshape(value.shape)
+        return self.with_upstream(about, self.dout * mask)
+
+    def with_upstream(self, about: str, dout: Array) -> Array:
+        """The true gradient with another dout."""
+        part: Array = dout.ravel() @ self.jacobian(about)
+        return part.reshape(self.subject.value(self.leaf(about)).shape)
 
     def bound(self, about: str) -> Array:
         return self._truth(about)[1]
+
+    def is_gradient(self, about: str, candidate: Array) -> bool:
+        """Whether `candidate` is the true gradient; most others are refused by one direction."""
+        leaf = self.leaf(about)
+        value = self.subject.value(leaf)
+        if candidate.shape != value.shape:
+            return False
+        move = (
+            np.asarray(np.random.default_rng(3).normal(size=value.shape))
+            * self.oracle.scales[about]
+        )
+        rough = self.oracle.glance({about: move})
+        size = float(np.linalg.norm(candidate) * np.linalg.norm(move))
+        if abs(rough - float(np.sum(candidate * move))) > ROUGHLY * size:
+            return False
+        return same(candidate, self.expected(about))
+
+    def error_at(self, about: str, index: int) -> float:
+        """How far one entry of what is given is off, beside the truth."""
+        true = float(self.oracle.entries(self.leaf(about), np.array([index])).value[0])
+        return abs(float(self.got[about].flat[index]) - true) / abs(true)
 
     def kinked(self, about: str) -> Array:
         """Where the slopes from left and right were seen to differ."""
@@ -277,6 +302,8 @@ def batch_length(xs: tuple[Any, ...]) -> int | None:
 def batched(xs: tuple[Any, ...]) -> list[Array]:
     """The inputs that hold a batch: all if their first axes agree, else those of most axes."""
     arrays = [x for x in xs if isinstance(x, np.ndarray) and x.ndim]
+    if len({x.shape[0] for x in arrays}) > 1:  # an input of one row may be broadcast
+        arrays = [x for x in arrays if x.shape[0] > 1]
     if len({x.shape[0] for x in arrays}) > 1:
         most = max(x.ndim for x in arrays)
         arrays = [x for x in arrays if x.ndim == most]

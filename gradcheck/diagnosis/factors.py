@@ -6,6 +6,7 @@ import numpy as np
 
 from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import same
+from gradcheck.diagnosis.routes import Forward
 from gradcheck.evidence import Evidence, TooLargeError
 
 Form = Callable[[Array], Array]
@@ -75,6 +76,11 @@ def _factor(given: Array, true: Array) -> Array | None:
     return None
 
 
+def _has(e: Evidence, function: Form) -> bool:
+    """Whether forward may hold this function; of exp, whose slope is y itself, it must be seen."""
+    return function is not np.exp or any(o.name == "exp" for o in Forward(e).operations)
+
+
 def _named(
     factor: Array, sources: list[Array], e: Evidence, in_output: bool = True
 ) -> Iterator[str]:
@@ -87,8 +93,8 @@ def _named(
         if np.ptp(s) == 0:
             continue
         with np.errstate(all="ignore"):
-            slopes = [form(s) for form in IN_INPUT]
-            slopes += [form(s) for form, _, _ in IN_OUTPUT] if in_output else []
+            slopes = [] if source is e.main.y else [form(s) for form in IN_INPUT]
+            slopes += [form(s) for form, f, _ in IN_OUTPUT if in_output and _has(e, f)]
             for slope in slopes:
                 if not np.all(np.isfinite(slope)) or np.ptp(slope) < 1e-6:
                     continue

@@ -2,19 +2,7 @@
 
 import numpy as np
 
-from gradcheck.arrays import Array, peak
-
-CLOSE = 1e-6
-
-
-def same(a: Array, b: Array, scale: float | None = None, close: float = CLOSE) -> bool:
-    """Whether two arrays agree to within what the oracle can tell."""
-    if np.shape(a) != np.shape(b):
-        return False
-    top = max(peak(np.asarray(a)), peak(np.asarray(b))) if scale is None else scale
-    if not np.isfinite(top):
-        return False
-    return bool(np.all(np.abs(a - b) <= close * top))
+from gradcheck.arrays import CLOSE, Array, peak, same
 
 
 def multiple(a: Array, b: Array, close: float = CLOSE) -> float | None:
@@ -29,3 +17,6 @@ def multiple(a: Array, b: Array, close: float = CLOSE) -> float | None:
 def wrong_entries(got: Array, expected: Array) -> Array:
     """Where the two differ by more than the oracle's rounding."""
     return np.asarray(np.abs(got - expected) > CLOSE * max(peak(got), peak(expected)))
+
+
+__all__ = ["CLOSE", "multiple", "same", "wrong_entries"]

@@ -116,6 +116,9 @@ def operand(e: Evidence) -> Iterator[str]:
         true = None
     if true is None and (e.is_input or abs(factor - 1) > 1e-6):
         return
+    if true is None and not _entrywise(dout, tensors[used], got):
+        yield "derivative-missing"
+        return
     if true is not None and tensors[true] is tensors[used] and dout.ndim >= 2:
         yield "transposed"
     elif true is None and e.is_input and _factor_of(expected, tensors[used], dout):
@@ -131,6 +134,15 @@ def _fitting(dout: Array, tensors: list[Array], gradient: Array) -> tuple[int | 
             if c is not None:
                 return k, c
     return None, 1.0
+
+
+def _entrywise(dout: Array, tensor: Array, gradient: Array) -> bool:
+    """Whether it is a sum of products entry by entry, not a product of matrices."""
+    try:
+        summed = _sum_to(dout * tensor, gradient.shape)
+    except ValueError:
+        return False
+    return summed is not None and same(summed, gradient)
 
 
 def _factor_of(expected: Array, tensor: Array, dout: Array) -> bool:
@@ -187,7 +199,7 @@ def displaced(e: Evidence) -> Iterator[str]:
     there = e.at(tuple(xs), dout=e.main.dout)
     if there is None or same(there.y, y):
         return
-    if same(e.got, there.expected(e.about)):
+    if there.is_gradient(e.about, e.got):
         yield "evaluated-at-output"
     elif same(there.got[e.about], e.expected):
         yield "evaluated-at-input"
@@ -249,7 +261,7 @@ def statistics(e: Evidence) -> Iterator[str]:
         turned = e.at(
             (np.ascontiguousarray(e.main.xs[0].T),), dout=np.ascontiguousarray(e.main.dout.T)
         )
-        if turned is not None and same(got, turned.expected(e.about).T):
+        if turned is not None and turned.is_gradient(e.about, got.T):
             yield "statistics-axis"
 
 
@@ -263,13 +275,14 @@ def _vanishing(g: Array) -> set[int]:
 
 def degrees(e: Evidence) -> Iterator[str]:
     """With the same samples many times over the error falls as 1/N: N−1 stands for N."""
-    old = batch_length(e.main.xs)
+    old = batch_length(e.main.xs) if e.is_input else None
+    worst = int(np.argmax(np.abs(e.got - e.expected)))
+    before = e.main.error_at(e.about, worst)
     for times in (4, 3, 2):
         trial = e.tiled(times)
         if trial is None or old is None or old < 2:
             continue
-        before = _error(e.got, e.expected)
-        after = _error(trial.got[e.about], trial.expected(e.about))
+        after = trial.error_at(e.about, worst)
         for expected in (1 / times, (old - 1) / (old * times - 1)):
             if after > 0 and abs(after / before / expected - 1) < 0.02:
                 yield "degrees-of-freedom"

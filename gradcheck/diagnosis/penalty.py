@@ -8,10 +8,11 @@ from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import multiple, same
 from gradcheck.diagnosis.routes import Forward
 from gradcheck.evidence import Evidence
+from gradcheck.subject import FunctionLayer
 
 
 def rule(e: Evidence) -> Iterator[str]:
-    if e.is_input:
+    if e.is_input and not (isinstance(e.subject.layer, FunctionLayer) and e.value.size > 1):
         return
     residual, value = e.got - e.expected, e.value
     for shape in (value, np.sign(value)):
@@ -24,8 +25,13 @@ def rule(e: Evidence) -> Iterator[str]:
             if value.size > 1 and np.ptp(residual) <= 1e-6 * peak(residual):
                 yield "constant-leak"
             return
+        if e.is_input:  # of a function: what is penalized is its argument
+            ratio = _beyond(e, c)
+            yield "penalty-missing" if ratio == 0 else "penalty-factor"
+            yield "path-missing"
+            return
         truth, given = _at_nothing(e)
-        if c > 0 and _added(e):
+        if c > 0 and added(e):
             yield "bias-penalized"
             yield "penalty-extra"
         elif truth is None:
@@ -38,6 +44,16 @@ def rule(e: Evidence) -> Iterator[str]:
         else:
             yield "penalty-factor"
         return
+
+
+def _beyond(e: Evidence, c: float) -> float:
+    """What is given of a penalty, beside what is right: the shares of x far out, where it rules."""
+    far = e.at(tuple(np.asarray(x * 1e4) for x in e.main.xs))
+    if far is None:
+        return 0.0
+    x, given = far.value(e.about), far.got[e.about]
+    share = float(np.vdot(given, x) / np.vdot(x, x))
+    return 0.0 if abs(share) < 1e-3 * abs(c) else share / (share - c)
 
 
 def _follows(e: Evidence, residual: Array) -> bool:
@@ -57,7 +73,7 @@ def _follows(e: Evidence, residual: Array) -> bool:
     )
 
 
-def _added(e: Evidence) -> bool:
+def added(e: Evidence) -> bool:
     """Whether the parameter acts as a bias: forward adds it, and multiplies nothing by it."""
     value = e.value
     if value.ndim > 1 and max(value.shape) < value.size:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import multiple, same
-from gradcheck.evidence import Evidence, batch_length, batched
+from gradcheck.evidence import Evidence, Trial, batch_length, batched
 
 
 def rule(e: Evidence) -> Iterator[str]:
@@ -25,7 +25,9 @@ def rule(e: Evidence) -> Iterator[str]:
                 yield "summed-everything"
                 return
     if e.is_input and _rows_left_out(got, expected):
-        yield "part-of-batch"
+        empty = ~np.any(got.reshape(len(got), -1), axis=1)
+        yield "part-of-batch" if _same_rows(e, empty) else "path-missing"
+        yield "path-missing"
         return
     if _another_axis(e):
         yield "wrong-axis"
@@ -56,6 +58,23 @@ def _rows_left_out(got: Array, expected: Array) -> bool:
     if not empty.any() or empty.all():
         return False
     return multiple(flat[~empty], true[~empty]) is not None
+
+
+def _same_rows(e: Evidence, empty: Array) -> bool:
+    """Whether the same rows are empty when the samples have moved on by one."""
+    trial = _moved_on(e)
+    if trial is None:
+        return True
+    there = trial.got[e.about]
+    return np.array_equal(~np.any(there.reshape(len(there), -1), axis=1), empty)
+
+
+def _moved_on(e: Evidence) -> Trial | None:
+    """The batch with its samples moved on by one place."""
+    whole = batched(e.main.xs)
+    xs = tuple(np.roll(x, 1, axis=0) if any(x is b for b in whole) else x for x in e.main.xs)
+    dout = e.main.dout
+    return e.at(xs, dout=np.roll(dout, 1, axis=0) if dout.ndim else dout)
 
 
 def _axes(ndim: int) -> list[tuple[int, ...]]:
@@ -95,9 +114,7 @@ def _by_place(e: Evidence, parts: Array) -> bool:
     n = batch_length(e.main.xs)
     if n is None or n != len(e.main.y):
         return True
-    whole = batched(e.main.xs)
-    xs = tuple(np.roll(x, 1, axis=0) if any(x is b for b in whole) else x for x in e.main.xs)
-    trial = e.at(xs, dout=np.roll(e.main.dout, 1, axis=0))
+    trial = _moved_on(e)
     if trial is None:
         return True
     moved = np.roll(parts, 1)

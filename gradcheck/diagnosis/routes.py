@@ -34,6 +34,7 @@ MOST_TRIALS = 600
 TRIALS_AFTER = 60  # for a second cause
 MOST_PAIRS = 100
 ROUGHLY = 1e-3
+BROADCAST = {"add", "subtract", "multiply"}
 PRODUCTS = {"multiply", "matmul", "divide", "dot", "einsum", "true_divide"}
 
 
@@ -123,17 +124,22 @@ class Forward:
 
 @contextmanager
 def _traced_parameters(layer: Any) -> Iterator[None]:
-    """The layer's `params` dictionary with its arrays seen, for one forward."""
+    """The layer's parameters seen for one forward, in `params` and where else it holds them."""
     held = getattr(layer, "params", None)
     if type(held) is not dict:
         yield
         return
-    kept = dict(held)
-    held.update({name: traced(p) for name, p in kept.items() if isinstance(p, np.ndarray)})
+    arrays = [p for p in held.values() if isinstance(p, np.ndarray)]
+    kept = []
+    for place in (held, getattr(layer, "__dict__", {})):
+        mine = {k: v for k, v in place.items() if any(v is p for p in arrays)}
+        kept.append((place, mine))
+        place.update({k: traced(v) for k, v in mine.items()})
     try:
         yield
     finally:
-        held.update(kept)
+        for place, mine in kept:
+            place.update(mine)
 
 
 def rule(e: Evidence) -> Iterator[str]:
@@ -220,6 +226,7 @@ def _changes(operations: list[Operation], e: Evidence) -> Iterator[tuple[str, in
         for place, operand in enumerate(operation.operands):
             if isinstance(operand, np.ndarray) and operand.dtype.kind == "f":
                 yield "path-missing", k, place, _held(place)
+        yield from ((c, k, label, f) for c, label, f in _turned(operation))
         if operation.name in PRODUCTS:
             yield from ((c, k, label, f) for c, label, f in _products(operation, e, tensors, k))
         if operation.name == "cumsum":
@@ -245,6 +252,30 @@ def _tensors(operations: list[Operation], e: Evidence) -> Tensors:
         if not any(a.shape == array.shape and np.array_equal(a, array) for a, _ in found):
             found.append((np.array(array), k))
     return found
+
+
+def _turned(operation: Operation) -> Iterator[tuple[str, Any, Linear]]:
+    """What comes back to one operand is read from dout transposed, where that is square."""
+    shape = np.shape(operation.result)
+    if len(shape) < 2 or shape[-1] != shape[-2] or shape[-1] < 2:
+        return
+    for place, operand in enumerate(operation.operands):
+        if isinstance(operand, np.ndarray) and operand.dtype.kind == "f":
+            broadcast = operand.size < np.size(operation.result) and operation.name in BROADCAST
+            if operation.name in ("matmul", "dot") or broadcast:
+                yield "wrong-axis" if broadcast else "transposed", place, _transposing(place)
+
+
+def _transposing(place: int) -> Linear:
+    def linear(operation: Operation, operands: list[Any]) -> Any:
+        rest = list(operands)
+        rest[place] = operation.operands[place]
+        alone = list(operation.operands)
+        alone[place] = operands[place]
+        change = np.asarray(operation.run(*alone)) - operation.result
+        return operation.run(*rest) + np.swapaxes(change, -1, -2)
+
+    return linear
 
 
 def _held(place: int) -> Linear:

@@ -29,7 +29,11 @@ def rule(e: Evidence) -> Iterator[str]:
         n, rn = varies[0]
         for power, cause in ((1, "batch-mean-missing"), (-1, "batch-mean-doubled")):
             if abs(rn / r - (n / batch) ** power) < 1e-4:
-                yield cause
+                if not _twofold(r) or _twofold(r / float(batch) ** power, 1.0):
+                    yield cause
+                else:
+                    yield "factor-of-two"  # where forward or backward has this batch's N built in
+                    yield cause
                 return
         for root in (0.5, 1, 1.5, -0.5, -1, -1.5):
             if batch > 1 and all(
@@ -55,7 +59,7 @@ def rule(e: Evidence) -> Iterator[str]:
             yield "batch-mean-missing"
         if abs(r * batch - 1) < 1e-5:
             yield "batch-mean-doubled"
-    two = abs(r - 2) < 1e-6 or abs(r - 0.5) < 1e-6
+    two = _twofold(r)
     if two and dimension and _follows(e, r):
         yield "dimension-scale"
         yield "factor-of-two"
@@ -69,6 +73,16 @@ def rule(e: Evidence) -> Iterator[str]:
         yield "dimension-scale" if fixed else "constant-scale"
     else:
         yield "constant-scale"
+    if known and batch and batch > 1:  # N itself, though it does not follow N: built in
+        if abs(r - batch) < 1e-5 * batch:
+            yield "batch-mean-missing"
+        if abs(r * batch - 1) < 1e-5:
+            yield "batch-mean-doubled"
+
+
+def _twofold(r: float, *more: float) -> bool:
+    """Whether it is 2 or ½ (or another number that is named)."""
+    return any(abs(r - value) < 1e-6 for value in (2.0, 0.5, *more))
 
 
 def _persists(e: Evidence, r: float) -> bool:
@@ -104,12 +118,25 @@ def _keeps(e: Evidence, r: float) -> bool:
         for value in vars(e.subject.layer).values()
         if isinstance(value, float | np.floating) and 0 < value < 1
     ]
+    for mask in e.main.held():
+        values = np.unique(mask)
+        if values.size == 2 and values[0] == 0 and values[1] > 1:
+            numbers.append(float(1 / values[1]))
     for p in numbers:
         for keep in (p, 1 - p):
             for power in (1, -1, 2, -2):
                 if keep and abs(r / keep**power - 1) < 1e-5:
                     return True
-    return not numbers and r != 1
+    if numbers or r == 1:
+        return False
+    dropped = e.main.y == 0
+    if not dropped.any() or dropped.all():
+        return False
+    x = next((x for x in e.main.xs if np.shape(x) == e.main.y.shape), None)
+    if x is None:
+        return True
+    ratios = e.main.y[~dropped] / x[~dropped]
+    return bool(np.ptp(ratios) > 1e-9 or any(abs(r / ratios[0] ** k - 1) < 1e-5 for k in (-1, 1)))
 
 
 def _dimension(e: Evidence, r: float, batch: int | None) -> bool:
@@ -127,7 +154,7 @@ def _dimension(e: Evidence, r: float, batch: int | None) -> bool:
             products |= {int(np.prod(part)) for part in itertools.combinations(axes, count)}
     del lengths, batch
     for product in products:
-        for value in (product, 1 / product, np.sqrt(product), 1 / np.sqrt(product)):
+        for value in (product, 1 / product):
             if abs(r / value - 1) < 1e-5:
                 return True
     return False
@@ -170,6 +197,14 @@ def tiny(e: Evidence) -> Iterator[str]:
         yield from found or ["unexplained"]
 
 
+def leak(e: Evidence) -> Iterator[str]:
+    """One number too much everywhere, in what has no dout to refuse."""
+    residual = e.got - e.expected
+    constant = residual.size > 1 and np.ptp(residual) <= 1e-6 * peak(residual)
+    if constant and e.subject.kind == "loss":
+        yield "constant-leak"
+
+
 def precision(e: Evidence) -> Iterator[str]:
     """Off by what a narrower type rounds, and by nothing else."""
     gap = np.abs(e.got - e.expected)
@@ -200,7 +235,8 @@ def _rough(e: Evidence) -> bool:
             for x in e.main.xs
         )
         params = {name: factor * value for name, value in e.main.params.items()}
-        trial = e.at(moved, dout=e.main.dout * factor, params=params)
+        dout = e.main.dout if e.subject.kind == "loss" else e.main.dout * factor
+        trial = e.at(moved, dout=dout, params=params)
         if trial is None:
             return False
         here = e.got - e.expected

@@ -33,6 +33,21 @@ def rule(e: Evidence) -> Iterator[str]:
         return
 
 
+def counts(e: Evidence) -> Iterator[str]:
+    """Rows picked by indices several times for one output, and counted fewer times."""
+    if not any(isinstance(x, np.ndarray) and x.dtype.kind in "iu" for x in e.main.xs):
+        return
+    true, given = e.main.jacobian(e.about), e.main.given(e.about)
+    whole = [np.abs(a - np.round(a)).max() < 1e-6 for a in (true, given)]
+    true, given = np.round(true), np.round(given)
+    if not all(whole) or np.any(given > true) or np.any(given < 0) or true.max() < 1:
+        return
+    lost = (given < true).any(axis=0)
+    reads = true.sum(axis=0)
+    if lost.any() and np.all(reads[lost] > 1) and np.all(given.sum(axis=0)[lost] >= 1):
+        yield "duplicates-lost"
+
+
 def moved(e: Evidence) -> Iterator[str]:
     """Forward only moves or repeats numbers, all alike, and backward takes them elsewhere."""
     true = e.main.jacobian(e.about)

@@ -1,4 +1,4 @@
-"""Softmax and standardisation within a forward, each a stretch of operations with one derivative.
+"""Softmax and normalisation within a forward, each a stretch with a derivative of its own.
 
 A mistake in the derivative of such a stretch as a whole (a sum over another axis, its diagonal
 alone, another tensor in it) is no mistake in any one of its operations.
@@ -124,6 +124,8 @@ def _of_softmax(s: Stretch, tensors: list[Array]) -> Iterator[tuple[str, Derivat
         yield "diagonal-only", lambda u: p * (1 - p) * u
         yield "path-missing", lambda u: p * u
     yield "derivative-missing", lambda u: u
+    yield "evaluated-at-input", right(np.exp(s.x), np.exp(s.x), axes, logarithm)
+    yield "evaluated-at-input", right(s.x, s.x, axes, logarithm)
     for t in (s.x, s.y, *tensors):
         if t.shape == p.shape and not np.array_equal(t, p):
             yield "wrong-operand", right(t, p, axes, logarithm)
@@ -141,70 +143,113 @@ def _softmax_derivative(p: Array, q: Array, axes: Axes, logarithm: bool) -> Deri
 # ---- standardisation ---------------------------------------------------------------------
 
 
+@dataclass
+class Scaling:
+    """y = (x − mean) / √(variance + eps), or without the mean, over axes of a shape.
+
+    dy = v − mean v − y Σ y v / count, where v = dx / √(variance + eps).
+    """
+
+    y: Array
+    inverse: Array
+    mean: bool
+    count: float
+
+    def derivative(
+        self, shape: tuple[int, ...], axes: Axes, sums: float, means: float, outside: bool = False
+    ) -> Derivative:
+        """The sums over axes of a finer shape, with other counts; `outside`, the factor
+        1/√(variance + eps) of the sum is that of the entry and not of the terms."""
+        wide = np.broadcast_to(self.inverse, self.y.shape).reshape(shape)
+        normal = self.y.reshape(shape)
+
+        def derive(u: Array) -> Array:
+            v = wide * u.reshape(shape)
+            if outside:  # the adjoint of y f² Σ x d, where that of the terms is f y Σ y d
+                part = normal / wide * (normal * wide * v).sum(axis=axes, keepdims=True) / sums
+            else:
+                part = normal * (normal * v).sum(axis=axes, keepdims=True) / sums
+            centre = v.sum(axis=axes, keepdims=True) / means if self.mean else 0.0
+            return np.asarray((v - centre - part).reshape(self.y.shape))
+
+        return derive
+
+
 def _standard(x: Array, y: Array, axes: Axes) -> bool:
-    """Whether y is x less its mean, divided by one number, over these axes."""
-    if np.prod([y.shape[k] for k in axes]) < 3:
-        return False
-    centred = x - x.mean(axis=axes, keepdims=True)
-    squares = (centred**2).sum(axis=axes, keepdims=True)
-    spread = (y**2).mean(axis=axes)
-    if not (np.all(squares > 0) and np.all((spread > 0.5) & (spread < 1.1))):
-        return False
-    inverse = (y * centred).sum(axis=axes, keepdims=True) / squares
-    return bool(np.allclose(inverse * centred, y, rtol=1e-9, atol=1e-12))
+    """Whether y is x, less its mean or not, divided by its own size over these axes."""
+    return _scaling(x, y, axes) is not None
+
+
+def _scaling(x: Array, y: Array, axes: Axes) -> Scaling | None:
+    n = int(np.prod([y.shape[k] for k in axes]))
+    if n < 3:
+        return None
+    for mean in (True, False):
+        centred = x - x.mean(axis=axes, keepdims=True) if mean else x
+        squares = (centred**2).sum(axis=axes, keepdims=True)
+        if not np.all(squares > 0):
+            continue
+        inverse = (y * centred).sum(axis=axes, keepdims=True) / squares
+        if np.ptp(inverse) == 0 and inverse.size > 1:
+            continue
+        if not np.allclose(inverse * centred, y, rtol=1e-9, atol=1e-12):
+            continue
+        for count in (n, n - 1, 1):
+            eps = inverse**-2.0 - squares / count
+            level = np.ptp(eps) <= 1e-6 * np.max(squares)
+            if level and np.all((eps > -1e-9 * squares / count) & (eps < 0.2 * squares / count)):
+                return Scaling(y, inverse, mean, count)
+    return None
 
 
 def _of_standard(s: Stretch, tensors: list[Array]) -> Iterator[tuple[str, Derivative]]:
-    centred = s.x - s.x.mean(axis=s.axes, keepdims=True)
-    squares = (centred**2).sum(axis=s.axes, keepdims=True)
-    inverse = (s.y * centred).sum(axis=s.axes, keepdims=True) / squares
+    scaling = _scaling(s.x, s.y, s.axes)
+    assert scaling is not None
+    inverse, count = scaling.inverse, scaling.count
+    n = int(np.prod([s.y.shape[k] for k in s.axes]))
     yield "path-missing", lambda u: inverse * u
     yield "derivative-missing", lambda u: u
-    for less in (1, -1):
-        yield "degrees-of-freedom", _standard_derivative(s.y, inverse, s.y.shape, s.axes, less)
+    for sums in (n, n - 1, n + 1):
+        for means in (n, n - 1):
+            if (sums, means) != (count, n):
+                yield "degrees-of-freedom", scaling.derivative(s.y.shape, s.axes, sums, means)
     for shape in _finer(s.y.shape):
         within = _refined(s.y.shape, shape, s.axes)
         for others in _subsets(len(shape)):
-            if others != within:
-                derivative = _standard_derivative(s.y, inverse, shape, others, 0)
-                yield "statistics-axis", derivative
+            if others == within:
+                continue
+            size = float(np.prod([shape[k] for k in others]))
+            for terms in {1.0 if count == 1 else size + (count - n), count}:
+                for outside in (False, True):
+                    other = scaling.derivative(shape, others, max(terms, 1.0), size, outside)
+                    yield "statistics-axis", other
+    centred = s.y / inverse
     for t in (s.x, centred, *tensors):
         if t.shape == s.y.shape and not np.array_equal(t, s.y):
-            yield "wrong-operand", _standard_derivative(t, inverse, s.y.shape, s.axes, 0)
+            with_other = Scaling(t, inverse, scaling.mean, count)
+            yield "wrong-operand", with_other.derivative(s.y.shape, s.axes, count, n)
 
 
 def _as_factor(operations: list[Operation], s: Stretch) -> Iterator[tuple[str, dict[int, Linear]]]:
     """x̂ taken over other axes where a product needs it for its other factor's derivative."""
-    centred = s.x - s.x.mean(axis=s.axes, keepdims=True)
-    squares = (centred**2).sum(axis=s.axes, keepdims=True)
-    inverse = (s.y * centred).sum(axis=s.axes, keepdims=True) / squares
-    eps = float(np.mean(1 / inverse**2 - s.x.var(axis=s.axes, keepdims=True)))
+    scaling = _scaling(s.x, s.y, s.axes)
+    assert scaling is not None
+    spread = (
+        s.x.var(axis=s.axes, keepdims=True)
+        if scaling.mean
+        else (s.x**2).mean(axis=s.axes, keepdims=True)
+    )
+    eps = float(np.mean(scaling.inverse**-2.0 - spread))
     for k, operation in enumerate(operations):
         for at, factor in enumerate(operation.operands):
             if len(operation.operands) != 2 or not np.array_equal(factor, s.y):
                 continue
             for others in _subsets(s.y.ndim):
                 if others != s.axes:
-                    spread = np.sqrt(s.x.var(axis=others, keepdims=True) + max(eps, 0.0))
-                    other = (s.x - s.x.mean(axis=others, keepdims=True)) / spread
+                    mean = s.x.mean(axis=others, keepdims=True) if scaling.mean else 0.0
+                    squares = ((s.x - mean) ** 2).mean(axis=others, keepdims=True)
+                    other = (s.x - mean) / np.sqrt(squares + max(eps, 0.0))
                     yield "statistics-axis", {k: replaced(1 - at, other)}
-
-
-def _standard_derivative(
-    y: Array, inverse: Array, shape: tuple[int, ...], axes: Axes, less: int
-) -> Derivative:
-    """v − mean v − y mean(y v), where v = u / std; the means over axes of a finer shape."""
-    wide = np.broadcast_to(inverse, y.shape).reshape(shape)
-    normal = y.reshape(shape)
-    count = int(np.prod([shape[k] for k in axes]))
-
-    def derivative(u: Array) -> Array:
-        v = wide * u.reshape(shape)
-        share = (normal * v).sum(axis=axes, keepdims=True) / max(count - less, 1)
-        moved = v - v.mean(axis=axes, keepdims=True) - normal * share
-        return np.asarray(moved.reshape(y.shape))
-
-    return derivative
 
 
 def _finer(shape: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -18,6 +18,13 @@ def overwritten(e: Evidence) -> Iterator[str]:
     lost = reads & ~kept
     if not lost.any() or np.any(lost & (np.abs(given) > small)) or np.any(~reads & ~kept):
         return
+    last = np.where(reads.any(axis=0), len(reads) - 1 - np.argmax(reads[::-1], axis=0), -1)
+    left = reads & kept
+    several = reads.sum(axis=0) > 1
+    only_last = (left.sum(axis=0) <= 1) & left[last, np.arange(len(last))]
+    if several.any() and e.is_input and e.got.ndim >= 3 and np.all(only_last[several]):
+        yield "overlap-overwritten"
+        return
     if np.any(lost.all(axis=0)) or np.any((lost == reads).all(axis=0) & reads.any(axis=0)):
         return
     rows = [(lost[k] == reads[k]).all() or not lost[k].any() for k in range(len(lost))]
@@ -37,16 +44,7 @@ def shifted(e: Evidence) -> Iterator[str]:
         return
     true, given = e.main.jacobian(e.about), e.main.given(e.about)
     if e.is_input:
-        shape = e.value.shape
-        wrong = 0
-        for k in range(len(true)):
-            t, g = true[k].reshape(shape), given[k].reshape(shape)
-            if np.abs(t - g).max() <= CLOSE * peak(true):
-                continue
-            wrong += bool(g.any())
-            if not _moved(t, g, CLOSE * peak(true)):
-                return
-        if wrong:
+        if _all_moved(true, given, e.value.shape) or _all_moved(true.T, given.T, e.main.y.shape):
             yield "padding-or-stride"
     elif e.value.ndim == image.ndim:
         reach = e.value.shape[-2:]
@@ -65,6 +63,18 @@ def shifted(e: Evidence) -> Iterator[str]:
             if np.abs(table - piece).max(axis=1).min() > CLOSE * peak(image):
                 return
         yield "padding-or-stride"
+
+
+def _all_moved(true: Array, given: Array, shape: tuple[int, ...]) -> bool:
+    """Whether each wrong row, in this shape, is the true one moved."""
+    wrong, small = 0, CLOSE * peak(true)
+    for row, other in zip(true, given, strict=True):
+        t, g = row.reshape(shape), other.reshape(shape)
+        if np.abs(t - g).max() > small:
+            wrong += bool(g.any())
+            if not _moved(t, g, small):
+                return False
+    return wrong > 0
 
 
 def _moved(true: Array, given: Array, small: float) -> bool:
@@ -89,6 +99,8 @@ def inverted(e: Evidence) -> Iterator[str]:
     true, given = e.main.jacobian(e.about), e.main.given(e.about)
     if not _disjoint(true, given) or not given.any():
         return
+    if np.any((np.abs(true).max(axis=0) == 0) & (np.abs(given).max(axis=0) == 0)):
+        return  # the complement leaves nothing out
     masks = [x for x in (*e.main.xs, *e.main.held()) if isinstance(x, np.ndarray) and _two(x)]
     turned = e.at(
         tuple(-x if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in e.main.xs)

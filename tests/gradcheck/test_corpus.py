@@ -10,7 +10,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.gradcheck.corpus import SLUGS, cases
+from tests.gradcheck.corpora import every_case
+from tests.gradcheck.corpus import SLUGS
 from tests.gradcheck.corpus.behaviour import (
     BY_SLUG,
     arguments,
@@ -24,7 +25,7 @@ from tests.gradcheck.corpus.behaviour import (
     upstream,
 )
 
-CASES = cases()
+CASES = every_case()
 RIGHT = [case for case in CASES if case.slug is None]
 WRONG = [case for case in CASES if case.slug is not None]
 STEPS = 10.0 ** np.arange(-1, -7, -1)
