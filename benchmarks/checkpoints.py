@@ -1,6 +1,6 @@
 """What checkpoints and the look for NaN cost.
 
-python -m benchmarks.checkpoints [--threads 1] [--pairs 9] [--epochs 3] [--folder DIR]
+python -m benchmarks.checkpoints [--threads 1] [--pairs 9] [--epochs 5] [--folder DIR]
 
 Runs of MNIST's size (60,000 samples of 784 numbers, batches of 64, a network of 784-128-10, Adam)
 and of the digits' (1,258 samples of 64) train in interleaved pairs, with a checkpoint after each
@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What checkpoints cost.")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="on the disk that is to be measured")
     options = parser.parse_args()
     from threadpoolctl import threadpool_limits

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
@@ -42,14 +42,17 @@ UNITS = {"epoch": 1, "step": 1, "second": 1, "minute": 60}
 # -- what is in one --------------------------------------------------------------------------
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a run stands: so many whole epochs, so many steps of the next.
 
     total, weight: the sums, over those steps, that its `data_loss` is made of.
     """
 
-    epoch: int = 0
-    step: int = 0
+    epoch: Count = 0
+    step: Count = 0
     total: float = 0.0
     weight: float = 0.0
 
@@ -57,7 +60,7 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Best(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The best epoch so far."""
 
-    epoch: int
+    epoch: Count
     score: float
     loss: float
 
@@ -67,11 +70,11 @@ class Facts(msgspec.Struct, forbid_unknown_fields=True):
 
     place: Place
     seed: int
-    batch_size: int
-    samples: int
+    batch_size: Count
+    samples: Count
     data: str
     optimizer: str
-    updates: int
+    updates: Count
     schedule: dict[str, float]
     rngs: dict[str, dict[str, Any]]
     best: Best | None
@@ -79,6 +82,20 @@ class Facts(msgspec.Struct, forbid_unknown_fields=True):
     numerics: dict[str, str]
     config: dict[str, Any] | None
     format: int = FORMAT
+
+
+class Line(TypedDict):
+    """What every record of the history has; callbacks may have added more."""
+
+    epoch: Count
+    data_loss: float
+    penalty: float
+    train_score: float
+    learning_rate: float | None
+    update_ratio: dict[str, float]
+    seconds: float
+    validation_loss: NotRequired[float]
+    validation_score: NotRequired[float]
 
 
 @dataclass
@@ -128,7 +145,10 @@ def decode(data: bytes) -> Checkpoint:
         made = msgspec.convert(json.loads(facts), Facts)
         if made.format != FORMAT:
             raise ConfigError(f"has format {made.format}, expected {FORMAT}")
-        return Checkpoint(arrays, made, msgspec.convert(history, list[Record]))
+        msgspec.convert(history, list[Line])
+        if len(history) != made.place.epoch:
+            raise ConfigError(f"has {len(history)} records of {made.place.epoch} epochs")
+        return Checkpoint(arrays, made, history)
     except (
         SafetensorError,
         msgspec.ValidationError,

@@ -144,7 +144,7 @@ def put_back(solver: Any, checkpoint: Checkpoint, setting: Setting) -> Place:
             solver.schedule.load_state_dict(facts.schedule)
         for name, rng in rngs.items():
             rng.bit_generator.state = _with_arrays(facts.rngs[name])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, AttributeError) as error:
         raise ConfigError(f"the checkpoint does not fit: {inert(str(error))}") from None
     for name, value in now.items():
         value[...] = found[name]
@@ -188,7 +188,7 @@ def notes(facts: Facts, setting: Setting) -> Iterator[str]:
     for key in sorted(facts.numerics.keys() | setting.numerics.keys()):
         before, now = facts.numerics.get(key), setting.numerics.get(key)
         if before != now:
-            yield f"{key} was {inert(str(before))}, is now {now}: the last bits may differ"
+            yield f"{inert(key)} was {inert(str(before))}, is now {now}: the last bits may differ"
 
 
 # -- arrays by name ------------------------------------------------------------------------
@@ -246,6 +246,8 @@ def _check_run(solver: Any, facts: Facts, setting: Setting, allow_other_data: bo
         )
     if facts.place.step == 0:
         return
+    if facts.place.step * facts.batch_size >= facts.samples:
+        raise ConfigError(f"the checkpoint is of step {facts.place.step}, beyond its epoch")
     for key in ("seed", "batch_size", "samples"):
         before, now = getattr(facts, key), getattr(solver, key)
         if before != now:

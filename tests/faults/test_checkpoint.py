@@ -38,7 +38,16 @@ def make(epoch=3, step=2):
         numerics={"numpy": np.__version__},
         config={"net": {"hidden": [16], "name": 'a "sha256":"quoted" name'}},
     )
-    return Checkpoint(arrays, facts, [{"epoch": 1, "data_loss": 1 / 3, "learning_rate": None}])
+    line = {
+        "data_loss": 1 / 3,
+        "penalty": 0.0,
+        "train_score": 0.5,
+        "learning_rate": None,
+        "update_ratio": {"linear1.W": 1e-3},
+        "seconds": 0.1,
+        "noted by a callback": [1],
+    }
+    return Checkpoint(arrays, facts, [line | {"epoch": i + 1} for i in range(min(epoch, 3))])
 
 
 def bytes_of(checkpoint):
@@ -86,9 +95,25 @@ def test_a_bit_flipped_anywhere_is_noticed():
     decode(bytes(data))
 
 
+def test_a_second_ctrl_c_in_the_middle_of_writing_leaves_the_last_whole(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(make(1, 0))
+    for call in ("write", "fsync", "replace"):
+
+        def stop(*arguments):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(folder_module.os, call, stop)
+            with pytest.raises(KeyboardInterrupt):
+                checkpoints.save(make(2, 0))
+        assert [path.name for path in tmp_path.iterdir()] == ["000001-00000000.safetensors"]
+    assert checkpoints.newest().facts.place.epoch == 1
+
+
 @pytest.mark.parametrize(
     "changes",
-    [{"updates": "many"}, {"format": 99}, {"rngs": 3}],
+    [{"updates": "many"}, {"format": 99}, {"rngs": 3}, {"place": Place(-1)}],
     ids=lambda changes: next(iter(changes)),
 )
 def test_a_file_with_a_right_checksum_and_wrong_contents_is_refused(changes):
@@ -149,7 +174,6 @@ def test_the_last_so_many_are_kept(tmp_path):
         "1000000-00000000.safetensors",
         "999999-00000000.safetensors",
     ]
-    assert checkpoints.newest().facts.place.epoch == 1_000_000
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "link", "folder", "huge"])

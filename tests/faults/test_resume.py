@@ -2,7 +2,10 @@
 
 import json
 import re
+from contextlib import suppress
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 import solver as program
 from data import MappedRows
+from experiment.checkpoint import encode
 from experiment.errors import ConfigError
 from experiment.snapshot import digest
 from layers import BatchNorm, Dropout, Linear, ReLU, Sequential
@@ -299,6 +303,55 @@ def test_other_data_is_refused_unless_allowed(interrupted):
     solver.checkpoints.allow_other_data = True
     solver.train((x, Y[:50]), resume=resume)
     assert len(solver.history) == EPOCHS
+
+
+ODD = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5), inside),
+    max_leaves=5,
+)
+
+
+def leaves(value, way=()):
+    """The ways to everything inside a JSON value."""
+    yield way
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from leaves(item, (*way, key))
+
+
+@given(data=st.data())
+def test_a_checkpoint_by_a_stranger_with_a_right_checksum_is_refused_or_harmless(
+    tmp_path_factory, data
+):
+    """Facts or history changed anywhere, and the file written as we write it."""
+    folder = tmp_path_factory.mktemp("strange")
+    with pytest.raises(Interrupted):
+        interrupted_after(make(schedule="plateau", folder=folder), STEPS + 3).train(TRAIN)
+    checkpoint = Checkpoints(folder).newest()
+    facts = {"facts": msgspec.to_builtins(checkpoint.facts), "history": checkpoint.history}
+    way = data.draw(st.sampled_from([way for way in leaves(facts) if way]))
+    inside = facts
+    for key in way[:-1]:
+        inside = inside[key]
+    inside[way[-1]] = data.draw(ODD)
+    strange = Strange(checkpoint.arrays, facts["facts"], facts["history"])
+    (path,) = Checkpoints(folder).paths()
+    path.write_bytes(b"".join(encode(strange)))
+    solver = make(schedule="plateau", folder=folder)
+    solver.checkpoints.tell = lambda text: None
+    with suppress(ConfigError, Diverged):
+        solver.train(TRAIN, resume=solver.checkpoints.newest())
+
+
+@dataclass
+class Strange:
+    """What `encode` takes for a checkpoint."""
+
+    arrays: dict
+    facts: object
+    history: object
 
 
 def test_a_new_run_does_not_overwrite_another(interrupted):
