@@ -31,7 +31,7 @@ from data import DataError, encode_labels, read_csv, read_npz
 from data.idx_file import read_idx_array
 from data.npy_file import read_npy_array, read_npz_arrays
 from experiment import config
-from experiment.errors import ConfigError
+from experiment.errors import ConfigError, choices
 from tests.faults import fuzz
 
 MANY = 10**12
@@ -146,9 +146,10 @@ def test_idx_of_many_rows(tmp_path: Path) -> None:
 
 def test_cifar_of_many_rows(tmp_path: Path) -> None:
     array = pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1]}, 2)
-    content = array.replace(b"K\x02M\x00\x0c", b"J\x00\x00\x00\x40M\x00\x0c")
-    assert content != array
-    assert "shape does not fit" in refused(tmp_path, "data_batch_1", content)
+    for rows in (b"J\x00\x00\x00\x40", b"K\x03", b"K\x00", b"J\xff\xff\xff\xff"):
+        content = array.replace(b"K\x02M\x00\x0c", rows + b"M\x00\x0c")
+        assert content != array
+        assert "shape does not fit" in refused(tmp_path, "data_batch_1", content)
 
 
 def test_csv_of_one_endless_line(tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_brackets_and_dots_that_are_text_are_not_deep(text: str) -> None:
 
 def test_deep_values_on_the_command_line(tmp_path: Path) -> None:
     case = BY_FILE["t.csv"]
-    for setting in ("a." * 10_000 + "a=1", "optim.lr=" + "[" * 10_000):
+    for setting in ("data.header." + "a." * 10_000 + "a=1", "optim.lr=" + "[" * 10_000):
         outcome = attempt(tmp_path, fuzz.Case(case.files, [*case.arguments, "--set", setting]))
         assert outcome.code == 2
 
@@ -289,6 +290,13 @@ def test_very_many_names_give_short_messages_soon(tmp_path: Path) -> None:
     text = BY_FILE["t.csv"].files["config.toml"].decode()
     text = text.replace("hidden = [4]", f'nodes = [{nodes}]\noutput = "{"a" * 90}b"')
     assert len(refused(tmp_path, "config.toml", text.encode())) < 3000
+
+
+def test_the_nearest_of_very_many_names_is_sought_among_some() -> None:
+    names = [f"{i * 7919**5:090d}" for i in range(20_000)]
+    start = time.perf_counter()
+    assert len(choices(f"{12345678901234567890:090d}", names)) < 5000
+    assert time.perf_counter() - start < fuzz.SECONDS
 
 
 def test_very_many_columns_give_short_messages_soon(tmp_path: Path) -> None:
@@ -359,7 +367,9 @@ def test_data_may_lie_outside_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "pipe", ".", "../..", "", "a\0b", "~"])
 def test_data_that_is_no_file(tmp_path: Path, path: str) -> None:
     os.mkfifo(tmp_path / "pipe")
-    refused(tmp_path, "config.toml", with_path(path))
+    message = refused(tmp_path, "config.toml", with_path(path))
+    if path in ("/dev/zero", "pipe"):
+        assert "not a regular file" in message
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "pipe", "."])
@@ -534,6 +544,7 @@ def test_deep_manifest(tmp_path: Path) -> None:
     refused(tmp_path, MANIFEST, b"[" * 10**6)
     refused(tmp_path, MANIFEST, b'{"net": ' * 10**5)
     refused(tmp_path, MANIFEST, b'{"labels": ' + b"[" * 10**6)
+    refused(tmp_path, MANIFEST, b'{"loss": {"l2": ' + b"[" * 10**6)
 
 
 def test_huge_files_in_a_models_folder(tmp_path: Path) -> None:
@@ -608,6 +619,12 @@ def test_objects_in_npy_and_npz_are_not_unpickled(tmp_path: Path) -> None:
 )
 def test_pickles_written_by_hand(tmp_path: Path, program: bytes) -> None:
     refused(tmp_path, "data_batch_1", program)
+
+
+def test_what_is_wrong_with_a_pickle_is_said(tmp_path: Path) -> None:
+    assert "names 'os.system'" in refused(tmp_path, "data_batch_1", b"cos\nsystem\n.")
+    assert "calls something" in refused(tmp_path, "data_batch_1", b"U\x01a)R.")
+    assert "instructions" in refused(tmp_path, "data_batch_1", b"(" * 600_000 + b".")
 
 
 def test_a_label_of_thousands_of_digits_in_a_pickle(tmp_path: Path) -> None:
@@ -687,6 +704,14 @@ def test_escapes_in_predictions(tmp_path: Path, escape: str) -> None:
     assert len(outcome.out.splitlines()) == 6
     attempt(tmp_path, fuzz.Case(files, [*case.arguments, "--output", "answers.csv"]))
     assert escape in (tmp_path / "answers.csv").read_bytes().decode()
+
+
+def test_errors_are_short_and_inert_by_themselves() -> None:
+    for error in (DataError, ConfigError):
+        message = str(error("\x1b[31m" + "a" * 10_000 + "\n" + "the end"))
+        assert len(message) <= 2000
+        assert message.isprintable()
+        assert message.endswith("the end")
 
 
 def test_labels_that_are_no_text(tmp_path: Path) -> None:
