@@ -55,24 +55,37 @@ def _layer(section: schema.AnyNode, width: int, outputs: int) -> tuple[int, int,
             return 0, width, width
 
 
+def needed(config: schema.Config, sets: Split, outputs: int) -> int:
+    """About how many bytes training takes beside the data."""
+    size = size_of(config.net, sets.train.n_features, outputs)
+    evaluated = max(len(sets.validation), len(sets.test))
+    numbers = COPIES * size.parameters
+    numbers += CACHES * (_batch(config, sets) * size.outputs + evaluated * outputs)
+    n_bytes = numbers * np.dtype(config.net.dtype).itemsize
+    if isinstance(config.optim, schema.Lbfgs):  # SciPy works in float64
+        history = config.optim.history
+        n_bytes += 8 * ((2 * history + COPIES) * size.parameters + 11 * history**2)
+    return n_bytes
+
+
 def check_memory(config: schema.Config, sets: Split, outputs: int) -> None:
     """Raise ConfigError if training would need more memory than `solver.memory_limit`."""
-    size = size_of(config.net, sets.train.n_features, outputs)
-    samples, evaluated = len(sets.train), max(len(sets.validation), len(sets.test))
-    whole = isinstance(config.optim, schema.Lbfgs)
-    batch = samples if whole else min(samples, max(config.solver.batch_size, EVALUATION_BATCH))
-    numbers = COPIES * size.parameters + CACHES * (batch * size.outputs + evaluated * outputs)
-    needed = numbers * np.dtype(config.net.dtype).itemsize
-    if isinstance(config.optim, schema.Lbfgs):
-        history = config.optim.history
-        needed += 8 * (2 * history * size.parameters + 11 * history**2)
-    limit = config.solver.memory_limit
-    if needed > limit * 1e9:
+    n_bytes, limit = needed(config, sets, outputs), config.solver.memory_limit
+    if n_bytes > limit * 1e9:
+        size = size_of(config.net, sets.train.n_features, outputs)
         raise ConfigError(
-            f"net: needs about {_gigabytes(needed)} ({_count(size.parameters)} parameters, "
-            f"{_count(size.outputs)} numbers a sample, batches of {batch:,}); "
+            f"net: needs about {_gigabytes(n_bytes)} ({_count(size.parameters)} parameters, "
+            f"{_count(size.outputs)} numbers a sample, batches of {_batch(config, sets):,}); "
             f"solver.memory_limit is {limit:g} GB"
         )
+
+
+def _batch(config: schema.Config, sets: Split) -> int:
+    """The most samples that go through the network at once."""
+    samples = len(sets.train)
+    if isinstance(config.optim, schema.Lbfgs):
+        return samples
+    return min(samples, max(config.solver.batch_size, EVALUATION_BATCH))
 
 
 def _gigabytes(n: int) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -281,6 +282,8 @@ def configs(draw: Any) -> Case:
         case.files["config.toml"] = damaged(
             case.files["config.toml"], draw(st.lists(damage, min_size=1, max_size=4))
         )
+    if kind == 3:
+        case.arguments[:] = ["--config", "config.toml", "--dry-run"]
     if kind == 2:
         key = ".".join(draw(st.lists(words | texts, min_size=1, max_size=4))).replace("\0", "")
         value = str(draw(values.filter(lambda value: not isinstance(value, int)))).replace("\0", "")
@@ -343,6 +346,21 @@ def trained(folder: Path) -> dict[str, bytes]:
     return found
 
 
+def interrupted(folder: Path) -> Case:
+    """A run's folder with the checkpoint of its first epoch, which is to go on."""
+    text = DATA_CONFIG.format('name = "blobs"\nsamples = 60').replace("sgd", "adam")
+    text = text.replace("epochs = 1", 'epochs = 2\ncheckpoint_every = "1 epoch"')
+    text = text.replace("hidden = [4]", 'hidden = [4]\ndropout = 0.5\nnormalization = "batch_norm"')
+    (folder / "run.toml").write_text(text)
+    command = ["--config", str(folder / "run.toml"), "--out", str(folder / "old"), "--quiet"]
+    with without_pictures():
+        assert solver.main(command) == 0
+    checkpoint = min((folder / "old").rglob("0*.safetensors"))
+    kept = [folder / "old" / "config.toml", folder / "old" / "metrics.jsonl", checkpoint]
+    contents = {str(path.relative_to(folder)): path.read_bytes() for path in kept}
+    return Case(contents, ["--resume", "old", "--quiet"])
+
+
 def originals(folder: Path) -> list[Case]:
     """A good case of every kind of file that is read; `folder` is for the networks."""
     rng = np.random.default_rng(0)
@@ -389,7 +407,7 @@ def originals(folder: Path) -> list[Case]:
             files = {path: text for path, text in models.items() if path.startswith(name)}
             arguments = ["--predict", name, "--input", sample]
             cases.append(Case(files | {sample: content}, arguments))
-    return cases
+    return [*cases, interrupted(folder)]
 
 
 @st.composite
@@ -405,13 +423,30 @@ def files(draw: Any, cases: list[Case]) -> Case:
     elif name.endswith("manifest.json") and draw(st.booleans()):
         content = json.dumps(draw(manifests(json.loads(content)))).encode()
     elif name.endswith("safetensors") and draw(st.booleans()):
-        length = struct.unpack("<Q", content[:8])[0]
-        header = draw(manifests(json.loads(content[8 : 8 + length])))
-        text = json.dumps(header).encode()
-        content = struct.pack("<Q", len(text)) + text + content[8 + length :]
+        content = draw(headers(content))
     else:
         content = damaged(content, draw(st.lists(damage, min_size=1, max_size=4)))
     return Case(case.files | {name: content}, case.arguments)
+
+
+@st.composite
+def headers(draw: Any, content: bytes) -> bytes:
+    """A safetensors file with another header; a checkpoint's checksum is made right again."""
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    metadata = header.pop("__metadata__", None)
+    if metadata is None or draw(st.booleans()):
+        header = draw(manifests(header))
+    else:
+        facts = draw(manifests(json.loads(metadata["checkpoint"])))
+        metadata["checkpoint"] = json.dumps(facts)
+    nothing = "0" * 64
+    if metadata is not None:
+        header["__metadata__"] = metadata | {"sha256": nothing}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    content = struct.pack("<Q", len(text)) + text + content[8 + length :]
+    checksum = hashlib.sha256(content).hexdigest()
+    return content.replace(b'"sha256":"' + nothing.encode(), f'"sha256":"{checksum}'.encode(), 1)
 
 
 @st.composite
@@ -460,7 +495,7 @@ class Outcome(NamedTuple):
 def write(case: Case, folder: Path) -> None:
     for name, content in case.files.items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
@@ -508,6 +543,8 @@ def verdict(outcome: Outcome, folder: Path) -> str:
         return f"fault: took {seconds:.1f} s"
     if not all(line.isprintable() for line in out.splitlines()):
         return "fault: not inert on standard output"
+    while err.startswith("note: ") and err.partition("\n")[0].isprintable():  # of resuming
+        err = err.partition("\n")[2]
     if code == 0 and err == "":
         return "done"
     start = {2: "error: ", 3: "diverged: "}.get(code)

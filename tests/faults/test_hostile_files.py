@@ -754,3 +754,6 @@ def test_truncated_and_flipped(
             verdict = fuzz.verdict(outcome, tmp_path)
             assert not verdict.startswith("fault"), (at, verdict)
             shutil.rmtree(tmp_path / "run", ignore_errors=True)
+            if "--resume" in case.arguments:
+                shutil.rmtree(tmp_path / "old")
+                fuzz.write(case, tmp_path)
