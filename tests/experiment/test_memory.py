@@ -37,9 +37,9 @@ def test_concatenation_doubles() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        ["net.hidden=[2000]"],
+        ["net.hidden=[1000]"],
         ["net.hidden=[20, 20]", "net.activation=maxout"],
-        ["net.hidden=[300, 300]", 'optim={name="adam"}'],
+        ["net.hidden=[150, 150]", 'optim={name="adam"}'],
         ["net.hidden=[500]", "solver.batch_size=1200"],
         ["net.hidden=[50]", 'optim={name="lbfgs", history=100}'],
         ["net.hidden=[500]", "net.dtype=float64", "net.normalization=batch_norm"],
