@@ -74,7 +74,7 @@ def test_what_is_too_much_is_told_before_it_is_taken() -> None:
     tracemalloc.start()
     with pytest.raises(
         ConfigError,
-        match=r"needs about 103.7 GB \(225,000,\d+ parameters, .* memory_limit is 1 GB",
+        match=r"needs about 103.7 GB \(225,000,\d+ parameters, .*memory_limit is 1 GB",
     ):
         build(config)
     most = tracemalloc.get_traced_memory()[1]
