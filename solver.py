@@ -436,7 +436,7 @@ class Solver:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """`python -m solver`: 0 done, 2 a mistake in config or data, 3 diverged, 130 interrupted."""
+    """`python -m solver`: 0 done, 2 a mistake in config or data, 3 diverged, 130 or 143 stopped."""
     options = command_line().parse_args(arguments)
     try:
         check_options(options)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from optim import Optimizer
 from optim.clipping import euclidean_norm
 
 Array = npt.NDArray[Any]
@@ -87,7 +88,8 @@ class Examiner:
     def _in_parameters(self) -> str:
         if not finite(self.objective.theta):
             return first_bad("parameter", self._named(self.objective.theta))
-        for name, vector in getattr(self.optimizer, "state", {}).items():
+        moments = self.optimizer.state if isinstance(self.optimizer, Optimizer) else {}
+        for name, vector in moments.items():
             if not finite(vector):
                 return first_bad(
                     f"{type(self.optimizer).__name__}'s {name} of", self._named(vector)
@@ -134,8 +136,9 @@ def any_not_finite(net: Any, x: Array) -> str:
             for key, value in (getattr(layer, "params", None) or {}).items():
                 if bad := _bad(value):
                     return f"{name}: parameter {key} holds {bad}"
-            if bad := _bad(y):
-                return f"{name}: output holds {bad}"
+            for output in y if isinstance(y, tuple) else (y,):
+                if bad := _bad(output):
+                    return f"{name}: output holds {bad}"
     return ""
 
 
@@ -174,7 +177,8 @@ def advice(net: Any, x: Array, rate: float, before: float, first: bool) -> str:
         return ""
     size = _root_mean_square(x)
     for name, _, _, y in net.steps(x):
-        if (grown := _root_mean_square(y)) > SWELLING * max(size, 1e-30):
+        grown = max(_root_mean_square(part) for part in (y if isinstance(y, tuple) else (y,)))
+        if grown > SWELLING * max(size, 1e-30):
             return (
                 f"the input's size is {size:.3g}, that of {name}'s output {grown:.3g}: "
                 "smaller initial weights usually help"

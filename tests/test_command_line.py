@@ -70,6 +70,9 @@ def test_a_run_leaves_a_folder_that_says_everything(
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["labels"] == ["iris", "lily", "rose, red"]
     assert (out / "weights.safetensors").exists()
+    names = {"config.toml", "manifest.json", "metrics.jsonl", "summary.txt", "weights.safetensors"}
+    left = {path.name for path in out.iterdir()}
+    assert left - {"curves.png"} == names, "a run of seconds leaves no checkpoint, no lock"
     pytest.importorskip("matplotlib")
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert not (out / "first_layer.png").exists()
@@ -189,6 +192,9 @@ def test_divergence_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[s
     err = capsys.readouterr().err
     assert err.startswith("diverged: loss is ")
     assert "linear" in err
+    assert "in epoch 1, step 2" in err
+    assert "a batch of 64: samples " in err
+    assert "a learning rate below 1e+20 usually helps" in err
     assert err.count("\n") == 1
 
 
@@ -204,6 +210,7 @@ def test_an_interrupt_exits_with_130(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in err
+    assert f"to go on: python -m solver --resume {tmp_path / 'run'}" in err
 
 
 def test_progress_shows_on_a_terminal_only(tmp_path: Path) -> None:

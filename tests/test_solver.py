@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from layers import BatchNorm, Dropout, Linear, ReLU, Sequential
+from layers import BatchNorm, Dropout, Graph, Linear, ReLU, Sequential
 from losses import L2, MSE, SoftmaxCrossEntropy
 from losses.objective import Objective
 from optim import LBFGS, SGD, Adam, CosineDecay, PlateauDecay, StepDecay
@@ -323,6 +323,41 @@ def test_an_infinity_that_a_relu_hides_from_the_loss_is_found():
     with pytest.raises(Diverged, match="linear1: output holds -inf") as caught:
         solver.train((x, TRAIN[1]))
     assert caught.value.epoch == 3
+
+
+class Halves:
+    """A layer with two outputs."""
+
+    n_outputs = 2
+
+    def forward(self, x):
+        self.x = x
+        return x[:, :3].copy(), x[:, 3:].copy()
+
+    def backward(self, douts):
+        return np.concatenate(douts, axis=1), {}
+
+
+class Descent:
+    """An update rule of a user's own, whose `state` is its own business."""
+
+    lr = 0.1
+    state = ("anything", None)
+
+    def update(self, theta, grad, n_decayed=None):
+        theta -= self.lr * grad
+
+
+def test_layers_of_several_outputs_and_rules_of_ones_own_are_looked_at_too():
+    graph = Graph()
+    x = graph.input("x")
+    one, other = graph.add(Halves(), x)
+    graph.output(graph.add(Linear(3, 3, rng=0), one) + graph.add(Linear(2, 3, rng=1), other))
+    solver = Solver(Objective(graph, SoftmaxCrossEntropy()), Descent(), epochs=2, quiet=True)
+    assert len(solver.train(TRAIN)) == 2
+    graph.params["linear2.W"][...] = 3e38
+    with pytest.raises(Diverged, match="linear2: output holds"):
+        solver.train((1e3 * TRAIN[0], TRAIN[1]))
 
 
 def test_the_best_weights_come_back_when_training_diverges():
