@@ -246,6 +246,8 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _check_manifest(manifest: Manifest) -> None:
     """Raise ConfigError unless the keys agree with one another."""
+    if manifest.net.random is not None:
+        raise ConfigError("net.random: expected the nodes that it stands for, written out")
     if math.prod(manifest.feature_shape) != manifest.features:
         raise ConfigError(
             f"feature_shape: {manifest.feature_shape} is not of {manifest.features} features"

@@ -513,6 +513,10 @@ def test_a_model_given_the_weights_of_another(tmp_path: Path) -> None:
         (lambda m: m["net"].update(hidden=None), "hidden"),
         (lambda m: m["net"].update(layers=[]), "net: expected either"),
         (lambda m: m["net"].update(hidden=None, layers=[]), "net.layers: is empty"),
+        (
+            lambda m: m["net"].update(hidden=None, random={"generator": "erdos_renyi"}),
+            "net.random: expected the nodes",
+        ),
         (lambda m: m["net"].update(dtype="float64"), "expected float64"),
         (lambda m: m["net"].update(path="/etc/passwd"), "unknown field"),
         (lambda m: m.update(weights="../other.safetensors"), "unknown field"),
