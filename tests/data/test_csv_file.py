@@ -122,7 +122,7 @@ def test_what_was_written_is_read(tmp_path_factory, rows, delimiter):
         ("x,species\n1,a\n", {"target": "specis"}, "no column 'specis' .* mean 'species'"),
         ("x,x,y\n1,2,a\n", {"target": "x"}, "2 columns are called 'x'"),
         ("1,a\n", {"target": "x", "header": False}, "without a header no column is called 'x'"),
-        ("1,a\n", {"target": 2}, r"no column 2; there are 2, 0 … 1"),
+        ("1,a\n", {"target": 2}, r"no column '2'; there are 2, 0 … 1"),
         ("1,a\n", {"target": 1.5}, "a column's name or position"),
         ("1;2;a\n3;4;b\n", {}, "no column beside the target; is the delimiter right"),
         ("1,a\n", {"delimiter": ",,"}, "delimiter must be one character"),

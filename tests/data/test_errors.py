@@ -28,3 +28,15 @@ def test_shown_quotes_and_cuts():
 def test_nearest_name():
     assert nearest("spirall", ["digits", "spiral"]) == "; did you mean 'spiral'?"
     assert nearest("zzz", ["digits", "spiral"]) == ""
+
+
+def test_long_messages_lose_their_middle():
+    message = str(DataError("a" * 3000 + "b" * 3000))
+    assert len(message) == 2000
+    assert message.startswith("aaa")
+    assert message.endswith("bbb")
+
+
+def test_a_number_of_thousands_of_digits_is_shown():
+    assert shown(10**5000) == "'a number of thousands of digits'"
+    assert shown(10**100, 10) == "'100000000…'"

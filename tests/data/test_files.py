@@ -3,7 +3,7 @@ import os
 import pytest
 
 from data import DataError
-from data.files import check_memory, file_size
+from data.files import check_memory, check_unpacked, file_size, unpacked_bound
 
 
 def test_size(tmp_path):
@@ -59,3 +59,13 @@ def test_memory():
     check_memory("f", 10, 10)
     with pytest.raises(DataError, match="needs 11 bytes in memory, the limit is 10"):
         check_memory("f", 11, 10)
+
+
+def test_what_compressed_bytes_may_unpack_to():
+    """Up to 4 MiB what deflate can do, 1032 to 1; from 42 kB on 100 to 1."""
+    assert unpacked_bound(1000) == 1_032_000
+    assert unpacked_bound(10_000) == 4_194_304
+    assert unpacked_bound(1_000_000) == 100_000_000
+    check_unpacked("f", 100_000_000, unpacked_bound(1_000_000))
+    with pytest.raises(DataError, match="unpacks to 100,000,001 bytes or more"):
+        check_unpacked("f", 100_000_001, unpacked_bound(1_000_000))

@@ -49,3 +49,28 @@ def test_known_labels_keep_their_indices():
 def test_refused(values, labels, match):
     with pytest.raises(DataError, match=match):
         encode_labels(np.array(values), labels)
+
+
+def test_strings_in_a_list_are_encoded_as_in_an_array():
+    values = ["b", "a", "ä", "b", "B", "", "a b"]
+    from_list, from_array = encode_labels(values), encode_labels(np.array(values))
+    assert from_list[0].tolist() == from_array[0].tolist() == [4, 2, 5, 4, 1, 0, 3]
+    assert from_list[1] == from_array[1] == ("", "B", "a", "a b", "b", "ä")
+    assert encode_labels(["b", "a"], labels=["b", "c", "a"])[0].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        (["a", "b" * 1001], "longer than 1000 characters: 'bbb"),
+        (np.array(["a", "b" * 1001]), "more than 1000 characters"),
+        (["a", "\ud800"], r"the label '\\ud800' is no text"),
+        (np.array(["a", "\ud800"]), r"the label '\\ud800' is no text"),
+        (np.array([97, 0x110000], np.uint32).view("<U1"), "code points that do not exist"),
+        (list(range(2**15 + 1)), "more than 32,768 different labels"),
+        ([str(i) for i in range(2**15 + 1)], "more than 32,768 different labels"),
+    ],
+)
+def test_labels_that_no_data_set_has(values, match):
+    with pytest.raises(DataError, match=match):
+        encode_labels(values)
