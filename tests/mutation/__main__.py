@@ -1,0 +1,84 @@
+"""Mutation testing of the gradient checker: break a line of it, and a test must fail.
+
+    python -m tests.mutation gradcheck/oracle.py --sample 20 --seed 1
+
+makes mutants of one file (see `mutants`), runs the tests that concern the file on each, in a
+temporary copy of the repository (see `trial`), and prints the survivors and the score. A timeout
+counts as caught. `accepted.toml` lists survivors that cannot matter, each with its reason; they
+are left out of the count, and so need no trial. It is slow, and no part of the test run.
+"""
+
+import argparse
+import contextlib
+import random
+import time
+import tomllib
+from pathlib import Path
+
+from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.trial import ROOT, Trial
+
+ACCEPTED = Path(__file__).with_name("accepted.toml")
+
+
+def accepted(source: Path) -> dict[str, str]:
+    """The changes to one file that need not be noticed, and why."""
+    lists = tomllib.loads(ACCEPTED.read_text()).get(source.name, [])
+    return {entry["change"]: entry["reason"] for entry in lists}
+
+
+def numbers_of(
+    found: list[Mutant], known: dict[str, str], options: argparse.Namespace
+) -> list[int]:
+    """Which mutants to try: those named, or a sample of all that are not accepted."""
+    if options.only:
+        return [int(word) for word in options.only.split(",")]
+    order = list(range(len(found)))
+    random.Random(options.seed).shuffle(order)  # so a larger sample holds the smaller one
+    return sorted([n for n in order if found[n].change not in known][: options.sample])
+
+
+def survivors(trial: Trial, source: Path, found: list[Mutant], numbers: list[int]) -> int:
+    """Try mutants of one file, and tell of each; the number that nothing noticed."""
+    trial.take(source)
+    print(f"{source}: {len(numbers)} of {len(found)} mutants", flush=True)
+    lived = 0
+    for n in numbers:
+        start = time.perf_counter()
+        told = trial.caught(found[n].source())
+        lived += told is None
+        what = "SURVIVED" if told is None else "caught"
+        end = f"({time.perf_counter() - start:.0f} s) {told or ''}".strip()
+        print(f"{what} {n} {source}:{found[n].line} {found[n].change} {end}", flush=True)
+    print(f"{source}: {len(numbers) - lived} of {len(numbers)} caught", flush=True)
+    return lived
+
+
+def main() -> int:
+    """Try mutants of each file given; exit code 1 when one survives."""
+    words = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    words.add_argument("files", type=Path, nargs="+", help="such as gradcheck/oracle.py")
+    words.add_argument("--sample", type=int, help="try so many of each file, chosen at random")
+    words.add_argument("--seed", type=int, default=0, help="of the choice (default 0)")
+    words.add_argument("--only", default="", help="try these numbers alone, as in 3,17")
+    words.add_argument("--list", action="store_true", help="print the mutants, try none")
+    options = words.parse_args()
+    for path in options.files:
+        if not (ROOT / path).is_file() or path.suffix != ".py":
+            words.error(f"{path} is no source file of the repository")
+    lived = 0
+    with contextlib.nullcontext() if options.list else Trial() as trial:
+        for path in options.files:
+            source = (ROOT / path).resolve().relative_to(ROOT)
+            found = mutants((ROOT / source).read_text())
+            numbers = numbers_of(found, accepted(source), options)
+            if trial is None:
+                for n in numbers:
+                    print(f"{n:4} {source}:{found[n].line} {found[n].change}")
+            else:
+                lived += survivors(trial, source, found, numbers)
+    return 1 if lived else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
