@@ -526,7 +526,7 @@ def _checkpoints(path: Path, parts: Parts, allowed: Iterable[str] = ()) -> Check
         parts.config.solver.checkpoint_every,
         config=table(parts.config),
         allow_other_data=any(key.split(".")[0] == "data" for key in allowed),
-        tell=lambda text: print(f"note: {text}", file=sys.stderr),
+        tell=lambda text: print(f"note: {inert(text)}", file=sys.stderr),
     )
 
 
@@ -560,7 +560,7 @@ def train(
     summary = summarize(parts, solver, test, solver.history[-1]["seconds"])
     written = folder.finish(solver.history, summary)
     if not solver.quiet:
-        print(f"{summary}\n{inert(str(folder.path))}: {', '.join(written)}", flush=True)
+        print(f"{summary}\n{inert(str(folder.path))}: {inert(', '.join(written))}", flush=True)
     return 0
 
 

@@ -429,24 +429,34 @@ def files(draw: Any, cases: list[Case]) -> Case:
     return Case(case.files | {name: content}, case.arguments)
 
 
+def split_header(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header of a safetensors file, and what follows it."""
+    length = struct.unpack("<Q", content[:8])[0]
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def with_header(header: dict[str, Any], rest: bytes) -> bytes:
+    """A safetensors file; the checksum of a checkpoint is made right."""
+    nothing = "0" * 64
+    if "__metadata__" in header:
+        header = header | {"__metadata__": header["__metadata__"] | {"sha256": nothing}}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    content = struct.pack("<Q", len(text)) + text + rest
+    checksum = hashlib.sha256(content).hexdigest()
+    return content.replace(b'"sha256":"' + nothing.encode(), f'"sha256":"{checksum}'.encode(), 1)
+
+
 @st.composite
 def headers(draw: Any, content: bytes) -> bytes:
-    """A safetensors file with another header; a checkpoint's checksum is made right again."""
-    length = struct.unpack("<Q", content[:8])[0]
-    header = json.loads(content[8 : 8 + length])
+    """A safetensors file with another header."""
+    header, rest = split_header(content)
     metadata = header.pop("__metadata__", None)
     if metadata is None or draw(st.booleans()):
         header = draw(manifests(header))
     else:
         facts = draw(manifests(json.loads(metadata["checkpoint"])))
         metadata["checkpoint"] = json.dumps(facts)
-    nothing = "0" * 64
-    if metadata is not None:
-        header["__metadata__"] = metadata | {"sha256": nothing}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    content = struct.pack("<Q", len(text)) + text + content[8 + length :]
-    checksum = hashlib.sha256(content).hexdigest()
-    return content.replace(b'"sha256":"' + nothing.encode(), f'"sha256":"{checksum}'.encode(), 1)
+    return with_header(header | ({"__metadata__": metadata} if metadata else {}), rest)
 
 
 @st.composite

@@ -718,6 +718,48 @@ def test_errors_are_short_and_inert_by_themselves() -> None:
         assert message.endswith("the end")
 
 
+def test_escapes_in_the_names_in_a_runs_folder(tmp_path: Path) -> None:
+    case = CASES[-1]
+    files = case.files | {"old/\x1b[31mred": b"", "old/\u202eabc.txt": b""}
+    outcome = attempt(tmp_path, fuzz.Case(files, ["--resume", "old"]))
+    assert outcome.code == 0
+    assert "\\x1b[31mred" in outcome.out
+
+
+def test_escapes_in_what_a_checkpoint_says(tmp_path: Path) -> None:
+    case = CASES[-1]
+    name = next(name for name in case.files if name.endswith("safetensors"))
+    header, rest = fuzz.split_header(case.files[name])
+    facts = json.loads(header["__metadata__"]["checkpoint"])
+    facts["numerics"] = dict.fromkeys(facts["numerics"], "\x1b[31m")
+    facts["optimizer"] += "\x1b[31m"
+    for part in ("numerics", "optimizer"):
+        told = json.loads(header["__metadata__"]["checkpoint"]) | {part: facts[part]}
+        content = fuzz.with_header(
+            header | {"__metadata__": {"checkpoint": json.dumps(told)}}, rest
+        )
+        outcome = attempt(tmp_path, fuzz.Case(case.files | {name: content}, case.arguments))
+        assert "\\x1b[31m" in outcome.err
+        shutil.rmtree(tmp_path / "old")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["config.toml", "metrics.jsonl", "summary.txt", "manifest.json", "weights.safetensors", "lock"],
+)
+def test_links_in_a_runs_folder_lead_nowhere(tmp_path: Path, name: str) -> None:
+    """Nothing is written through a link; whether the run goes on is its own affair."""
+    case = CASES[-1]
+    fuzz.write(case, tmp_path)
+    path, victim = tmp_path / "old" / name, tmp_path / "victim"
+    victim.write_bytes(case.files.get(f"old/{name}", b"precious"))
+    before = victim.read_bytes()
+    path.unlink(missing_ok=True)
+    path.symlink_to(victim)
+    attempt(tmp_path, fuzz.Case({}, case.arguments))
+    assert victim.read_bytes() == before
+
+
 def test_labels_that_are_no_text(tmp_path: Path) -> None:
     good = np.array([f"k{i % 3}" for i in range(30)])
     for code in (0xD800, 0x110000, 0xFFFFFFFF):
