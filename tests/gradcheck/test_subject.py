@@ -261,8 +261,13 @@ def test_gradients_that_are_not_real_are_not_numbers():
 
 @pytest.mark.parametrize(
     ("y", "dtype"),
-    [(np.ones(2, np.float32), np.float32), (np.ones(2), np.float64), (1.0, np.float64)]
-    + [(np.ones(2, int), np.float64), (np.float32(1), np.float32)],
+    [
+        (np.ones(2, np.float32), np.float32),
+        (np.ones(2), np.float64),
+        (1.0, np.float64),
+        (np.ones(2, int), np.float64),
+        (np.float32(1), np.float32),
+    ],
 )
 def test_dout_is_of_the_type_of_the_output(y, dtype):
     subject = Subject(Scale(), [X])

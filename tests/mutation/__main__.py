@@ -61,13 +61,14 @@ def main() -> int:
     words.add_argument("--sample", type=int, help="try so many of each file, chosen at random")
     words.add_argument("--seed", type=int, default=0, help="of the choice (default 0)")
     words.add_argument("--only", default="", help="try these numbers alone, as in 3,17")
+    words.add_argument("--quick", action="store_true", help="run test_FILE*.py alone")
     words.add_argument("--list", action="store_true", help="print the mutants, try none")
     options = words.parse_args()
     for path in options.files:
         if not (ROOT / path).is_file() or path.suffix != ".py":
             words.error(f"{path} is no source file of the repository")
     lived = 0
-    with contextlib.nullcontext() if options.list else Trial() as trial:
+    with contextlib.nullcontext() if options.list else Trial(options.quick) as trial:
         for path in options.files:
             source = (ROOT / path).resolve().relative_to(ROOT)
             found = mutants((ROOT / source).read_text())

@@ -14,28 +14,27 @@ from types import TracebackType
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_BEHIND = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "benchmarks", "docs")
 TESTS = Path("tests/gradcheck")
-CORPUS = ("test_corpus.py", "test_corpus_verdicts.py")
+CORPUS = ("test_corpus.py", "test_corpus_verdicts.py")  # the first is about cases alone
 # Tests that start processes, and whom alone they tell anything.
 SLOW = {"test_command_line.py": ("command_line", "worker", "__main__", "report", "check", "words")}
 MEMORY = 6 * 2**30
 LEAST_SECONDS = 15.0
 
 
-def stages(stem: str) -> list[list[str]]:
+def stages(stem: str, quick: bool = False) -> list[list[str]]:
     """The test files that concern one source file, those that fail soonest first."""
-    own = f"test_{stem}.py"
-    others = []
-    for path in sorted((ROOT / TESTS).glob("test_*.py")):
-        if path.name not in (own, *CORPUS) and stem in SLOW.get(path.name, (stem,)):
-            others.append(path.name)
-    found = [[own] if (ROOT / TESTS / own).exists() else [], others, ["test_corpus_verdicts.py"]]
+    names = [path.name for path in sorted((ROOT / TESTS).glob("test_*.py"))]
+    own = [name for name in names if name == f"test_{stem}.py" or name.startswith(f"test_{stem}_")]
+    others = [n for n in names if n not in (*own, *CORPUS) and stem in SLOW.get(n, (stem,))]
+    found = [own] if quick else [own, others, ["test_corpus_verdicts.py"]]
     return [[str(TESTS / name) for name in names] for names in found if names]
 
 
 class Trial:
     """The copy; it is removed in the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, quick: bool = False) -> None:
+        self.quick = quick
         self.folder = Path(tempfile.mkdtemp(prefix="mutation-"))
         shutil.copytree(ROOT, self.folder, ignore=LEFT_BEHIND, dirs_exist_ok=True)
         self.normal: dict[str, float] = {}  # the seconds that a stage takes on an unbroken file
@@ -57,7 +56,7 @@ class Trial:
         Each of its stages passes on the file as it is, and fails when it cannot be imported.
         """
         self.target = self.folder / source
-        self.stages = stages(source.stem)
+        self.stages = stages(source.stem, self.quick)
         for files in self.stages:
             if str(files) not in self.normal:
                 start = time.perf_counter()
