@@ -52,9 +52,10 @@ from experiment.snapshot import (
     take,
 )
 from experiment.summary import summarize
-from experiment.threads import blas_threads
+from experiment.threads import blas_threads, thread_count
 from losses.objective import Objective
 from optim import LBFGS, Constant, clip_by_norm
+from optim.base import PARALLEL
 
 Array = npt.NDArray[Any]
 Record = dict[str, Any]
@@ -273,6 +274,8 @@ class Solver:
     ) -> None:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
+        if theta.size >= PARALLEL:
+            optimizer.threads = thread_count()
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
         room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
         due = never if self.checkpoints is None else self.checkpoints.due

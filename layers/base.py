@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any, Self
 
@@ -12,7 +13,18 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Gradients = dict[str, Array]
 
+BOOL = np.dtype(np.bool_)
+
 NO_HOLDERS = (np.ndarray, str, bytes, int, float, type, ModuleType, FunctionType)
+
+
+@lru_cache(maxsize=8)
+def constant(value: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array of one number, to be read only: NumPy does with two arrays in vector instructions
+    what with an array and a number it does one by one, and a sum over rows is a product with 1."""
+    array = np.full(shape, value, dtype)
+    array.flags.writeable = False
+    return array
 
 
 def converted(layer: Any, dtype: npt.DTypeLike) -> Any:
@@ -90,7 +102,7 @@ class Layer:
     # None by hand: results are fresh arrays. A dictionary while a Solver drives the layer:
     # results are written into the arrays it holds. See layers/vector.py.
     _buffers: dict[Any, Array] | None = None
-    _cached: tuple[Any, ...] | None = None
+    _cached: tuple[tuple[int, ...], np.dtype[Any], tuple[Any, ...]] | None = None
 
     def __init__(self) -> None:
         self.params = {}
@@ -126,7 +138,7 @@ class Layer:
         """
         x = np.asarray(x)
         for value in self.params.values():
-            return x if x.dtype == value.dtype else self._cast("x", x, value.dtype)
+            return x if x.dtype is value.dtype else self._cast("x", x, value.dtype)
         if x.dtype.kind != "f":
             return self._cast("x", x, np.dtype(np.float32))
         return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
@@ -134,14 +146,14 @@ class Layer:
     def _cast(self, what: str, array: Array, dtype: np.dtype[Any]) -> Array:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{self.name}: {what} has dtype {array.dtype}, expected numbers")
-        return array.astype(dtype)
+        return array.astype(dtype, copy=False)
 
-    def buffer(self, name: str, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array to write the result `name` into: fresh, or reused while a Solver drives."""
         if self._buffers is None:
             return np.empty(shape, dtype)
         array = self._buffers.get((name, shape))
-        if array is None or array.dtype != dtype:
+        if array is None or array.dtype is not dtype:
             array = self._buffers[name, shape] = np.empty(shape, dtype)
         return array
 
@@ -151,18 +163,18 @@ class Layer:
 
     def keep(self, y: Array, *cache: Any) -> Array:
         """Cache what `backward` needs; returns `y`."""
-        self._cached = (y.shape, y.dtype, *cache)
+        self._cached = y.shape, y.dtype, cache
         return y
 
     def recall(self, dout: npt.ArrayLike) -> tuple[Any, ...]:
         """`dout`, checked against the shape of `y`, and what `forward` cached."""
         if self._cached is None:
             raise RuntimeError(f"{self.name}: backward before forward")
-        shape, dtype, *cache = self._cached
+        shape, dtype, cache = self._cached
         dout = np.asarray(dout)
         if dout.shape != shape:
             raise ValueError(f"{self.name}: dout has shape {dout.shape}, expected {shape}")
-        return (dout if dout.dtype == dtype else self._cast("dout", dout, dtype), *cache)
+        return (dout if dout.dtype is dtype else self._cast("dout", dout, dtype), *cache)
 
     @property
     def name(self) -> str:

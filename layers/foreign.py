@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,12 @@ def is_layer(thing: Any) -> bool:
 
 def built_in(layer: Any) -> bool:
     """Whether this is one of this package's own classes, whose answers need no checking."""
-    return type(layer).__module__.partition(".")[0] == "layers"
+    return _of_this_package(type(layer))  # type: ignore[arg-type]  # a type is hashable
+
+
+@lru_cache(maxsize=256)
+def _of_this_package(kind: Any) -> bool:
+    return str(kind.__module__).partition(".")[0] == "layers"
 
 
 def parameters(layer: Any) -> dict[str, Array]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from layers import initialize
-from layers.base import Array, Gradients, Layer
+from layers.base import BOOL, Array, Gradients, Layer
 
 
 class Maxout(Layer):
@@ -49,7 +49,7 @@ class Maxout(Layer):
         z = np.matmul(x, W, out=self.buffer("z", (k, N, M), W.dtype))
         z += self.params["b"][:, np.newaxis]
         y = np.maximum.reduce(z, axis=0, out=self.buffer("y", (N, M), W.dtype))
-        won = np.equal(z, y, out=self.buffer("won", z.shape, np.bool_))
+        won = np.equal(z, y, out=self.buffer("won", z.shape, BOOL))
         for p in range(1, k):
             won[p] &= ~won[:p].any(axis=0)
         return self.keep(y, x, won)

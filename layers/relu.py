@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layers.base import Array, Gradients, Layer
+from layers.base import BOOL, Array, Gradients, Layer, constant
 
 
 class ReLU(Layer):
@@ -28,8 +28,9 @@ class ReLU(Layer):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        y = np.maximum(x, 0, out=self.buffer("y", x.shape, x.dtype))
-        return self.keep(y, np.greater(x, 0, out=self.buffer("mask", x.shape, np.bool_)))
+        zeros = constant(0, x.shape, x.dtype)
+        y = np.maximum(x, zeros, out=self.buffer("y", x.shape, x.dtype))
+        return self.keep(y, np.greater(x, zeros, out=self.buffer("mask", x.shape, BOOL)))
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, mask = self.recall(dout)
@@ -61,7 +62,7 @@ class LeakyReLU(Layer):
         x = self.as_float(x)
         y = np.multiply(x, self.slope, out=self.buffer("y", x.shape, x.dtype))
         np.maximum(x, y, out=y)
-        return self.keep(y, np.greater(x, 0, out=self.buffer("mask", x.shape, np.bool_)))
+        return self.keep(y, np.greater(x, 0, out=self.buffer("mask", x.shape, BOOL)))
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, mask = self.recall(dout)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,18 @@ Array = npt.NDArray[Any]
 # the blocks of theta, the gradient, two moments and the scratch stay in the second-level cache.
 BLOCK_BYTES = 128 * 1024
 
+# From so many parameters on an update is worth a second thread: NumPy lets go of the interpreter
+# while it computes.
+PARALLEL = 500_000
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "optimizer")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork has the pool, not its threads
+
 
 class Optimizer:
     """Changes a vector of parameters, in place, by the gradient of what is to become small.
@@ -23,6 +39,8 @@ class Optimizer:
     `lr` is the learning rate, a plain attribute: a training loop sets it from its schedule.
     `state` holds the rule's moments by name, each like theta, from the first update on;
     `steps` counts the updates. Both are all there is to save, and `load` takes them back.
+    `threads`, 1 unless set, is how many walk a long vector, each its own stretch: the numbers are
+    the same for any.
 
     A subclass names its moments and writes two methods: `begin_step`, where it folds what is the
     same for all parameters into numbers, and `update_block`, the rule itself.
@@ -34,6 +52,7 @@ class Optimizer:
         self.lr = number(self, "lr", lr, above=0)
         self.state: dict[str, Array] = {}
         self.steps = 0
+        self.threads = 1
         self._scratch: Array = np.empty(0, np.float32)
         self._ready_for: tuple[Any, ...] | None = None
 
@@ -83,11 +102,23 @@ class Optimizer:
         if block == size:
             self.update_block(theta, grad, vectors, self._scratch, n_decayed)
             return
-        for i in range(0, size, block):
-            j = min(i + block, size)
-            moments = [vector[i:j] for vector in vectors]
-            decayed = min(max(n_decayed - i, 0), j - i)
-            self.update_block(theta[i:j], grad[i:j], moments, self._scratch[: j - i], decayed)
+
+        def stretch(start: int, stop: int, scratch: Array) -> None:
+            for i in range(start, stop, block):
+                j = min(i + block, stop)
+                moments = [vector[i:j] for vector in vectors]
+                decayed = min(max(n_decayed - i, 0), j - i)
+                self.update_block(theta[i:j], grad[i:j], moments, scratch[: j - i], decayed)
+
+        n = self.threads if size >= PARALLEL else 1
+        ends = [size * k // n for k in range(n + 1)]
+        others = [
+            _pool(n).submit(stretch, start, stop, np.empty_like(self._scratch))
+            for start, stop in itertools.pairwise(ends[1:])
+        ]
+        stretch(0, ends[1], self._scratch)
+        for other in others:
+            other.result()
 
     def _prepare(self, theta: Array, grad: Array) -> None:
         if theta.ndim != 1 or theta.shape != grad.shape:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os
 
 import numpy as np
 import pytest
@@ -268,3 +269,32 @@ def test_every_rule_is_tested_here():
 
     public = {kind for kind in below(Optimizer) if kind.__module__.startswith("optim.")}
     assert public - {Optimizer} == {type(make()) for make in RULES.values()}
+
+
+def _walked(make, threads, steps=3):
+    rng = np.random.default_rng(4)
+    n = optim.base.PARALLEL + 7
+    theta = rng.normal(size=n).astype(np.float32)
+    rule = make()
+    rule.threads = threads
+    for _ in range(steps):
+        rule.update(theta, rng.normal(size=n).astype(np.float32), n - 3)
+    return theta
+
+
+def test_threads_make_no_difference(make):
+    assert np.array_equal(_walked(make, 1), _walked(make, 3))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_threads_work_in_a_fork_of_a_process_that_has_used_them(make):
+    theta = _walked(make, 2)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = int(not np.array_equal(_walked(make, 2), theta))
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
