@@ -357,6 +357,11 @@ def test_scaling_tells_nothing_of_numbers_out_of_range():
     assert _not_scaled("dx", 2.0**20, 0 * G, G, 0.0) is not None
 
 
+def test_a_gradient_of_zeros_scales():
+    assert _not_scaled("dx", 2.0**8, 0 * G, 0 * G, 0.0) is None
+    assert _not_scaled("dx", 3.0, 0 * G, 0 * G, 0.0) is None
+
+
 def test_a_gradient_told_of_once_is_not_told_of_again():
     layer = with_dw(lambda s, d, g: (d**2 * s.x).sum(0))
     subject = Subject(layer, [X])

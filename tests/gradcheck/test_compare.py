@@ -470,12 +470,82 @@ def test_equal_entries_of_several_arrays_move_as_the_first_of_them():
 
 
 def test_a_saturated_gradient_is_allowed_for_along_a_direction():
-    oracle = oracle_of(identity, [1.0, 1.0])
+    oracle = oracle_of(identity, [0.25, 0.25])
     plain = joint_direction(oracle, {"dx": np.zeros(2)})
-    oracle = oracle_of(identity, [1.0, 1.0])
+    oracle = oracle_of(identity, [0.25, 0.25])
     oracle.natural["dx"] = 1e12
     wide = joint_direction(oracle, {"dx": np.zeros(2)})
     top = np.max(np.abs(wide.move["dx"]))
     assert wide.slope.bound - plain.slope.bound == pytest.approx(
         4 * EPS * 1e12 * top * np.sqrt(2), rel=1e-6
     )
+
+
+@pytest.mark.parametrize(("wrong", "most"), [(0, 1), (3, 2), (500, 2), (700, 7)])
+def test_bisection_takes_glances_once_it_knows_what_to_look_for(wrong, most):
+    oracle, got = large(wrong)
+    move = oracle.random_direction()["dx"]
+    looks = []
+    direction = oracle.direction
+    oracle.direction = lambda *rest: looks.append(1) or direction(*rest)
+    assert _bisect(oracle, LEAF, got, move).index == (wrong,)
+    assert len(looks) <= most
+
+
+def asked_of(oracle, call):
+    """What is asked of the oracle about a direction: move, total, slack, goal."""
+    asked = []
+    direction = oracle.direction
+
+    def listen(*args, **more):
+        asked.append((*args, more))
+        return direction(*args, **more)
+
+    oracle.direction = listen
+    call()
+    (told,) = asked
+    return told
+
+
+def test_what_is_asked_along_a_direction():
+    oracle = oracle_of(lambda x: 3 * x, [0.25, 0.25, 0.25], [1.0, -2.0, 1.0])
+    got, move = np.array([3.0, -6.0, 3.0]), np.array([0.5, 0.0, 1.0])
+    there, total, slack, goal, _ = asked_of(
+        oracle, lambda: _direction(oracle, LEAF, got, move, None)
+    )
+    np.testing.assert_array_equal(there["dx"], move)
+    assert total == 4.5
+    size = 6 * 0.25 * np.sqrt(2)
+    assert slack == pytest.approx(64 * EPS * size + 16 * EPS * 4.5)
+    assert goal == pytest.approx(1e-6 * size)
+
+
+def test_what_is_asked_where_the_gradient_is_small_beside_the_output():
+    oracle = oracle_of(lambda x: 1e6 + 0 * x, [0.25, 0.25], [1.0, -2.0])
+    move = np.array([0.5, 1.0])
+    asked = asked_of(oracle, lambda: _direction(oracle, LEAF, np.zeros(2), move, None))
+    assert asked[2:4] == (0.0, pytest.approx(1e-6 * 1e-4 * 3e6))
+    del oracle.direction
+    asked = asked_of(oracle, lambda: joint_direction(oracle, {"dx": np.zeros(2)}))
+    assert asked[1:4] == (0.0, 0.0, pytest.approx(1e-5 * 1e-4 * 3e6))
+    assert asked[4] == {"levels": 3}
+
+
+def test_what_is_asked_of_all_arrays_together():
+    oracle = oracle_of(lambda x: 3 * x, [0.25, 0.5, -2.0], [1.0, -2.0, 1.0])
+    got = {"dx": np.array([3.0, -6.0, 3.0])}
+    move, total, slack, goal, _ = asked_of(oracle, lambda: joint_direction(oracle, got))
+    size = 6 * np.max(np.abs(move["dx"])) * np.sqrt(3)
+    assert total == pytest.approx(np.vdot(got["dx"], move["dx"]), rel=1e-14)
+    assert slack == pytest.approx(1024 * EPS * size)
+    assert goal == pytest.approx(1e-5 * size)
+    ratio = np.abs(move["dx"]) / oracle.scales["dx"] / np.array([0.25, 0.5, 2.0])
+    assert np.all((ratio >= 0.5) & (ratio <= 1.0))
+
+
+def test_equal_entries_move_together_only_at_ties():
+    oracle = oracle_of(identity, np.ones(40))
+    alone = joint_direction(oracle, {"dx": np.ones(40)}).move["dx"]
+    together = joint_direction(oracle, {"dx": np.ones(40)}, ties=True).move["dx"]
+    assert len(set(alone)) > 2
+    assert len(set(together)) == 1

@@ -215,6 +215,13 @@ def test_a_gradient_is_of_floats(g):
     assert "db" not in got
 
 
+def test_what_is_no_number_is_told_before_its_shape():
+    odd = np.array(["a", "b"])
+    assert one(Affine(lambda dx, grads: (dx, {**grads, "b": odd})))[0].cause == "dtype"
+    whole = np.ones(4, int)
+    assert one(Affine(lambda dx, grads: (dx, {**grads, "b": whole})))[0].cause == "shape"
+
+
 def test_a_layer_of_one_type_gives_gradients_of_that_type():
     x, dout = X.astype(np.float32), DOUT.astype(np.float32)
     wide = Affine(lambda dx, grads: (dx, {**grads, "b": grads["b"].astype(float)}), np.float32)
@@ -339,6 +346,7 @@ def test_memory_is_shared_by_arrays_that_have_some():
     assert _share(a, a[2:])
     assert not _share(a[:2], a[2:])
     assert not _share(a, a.copy())
+    assert _share(a[:1], a[:1])
     assert not _share(a[:0], a)
     assert not _share(a, a[:0])
     assert not _share(a, 1.0)

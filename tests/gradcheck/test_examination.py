@@ -225,6 +225,22 @@ def test_a_narrow_gradient_further_off_than_rounding():
     assert 0 < finding.bound < 1e-4
 
 
+def test_parameters_may_be_narrower_than_the_input():
+    def rough(dx, dw):
+        dw[1] *= 1.01 if narrow[0] else 1.0
+        return dx, {"w": dw.astype(np.float32) if narrow[0] else dw}
+
+    class Mixed(Scale):
+        def backward(self, dout):
+            narrow[0] = self.params["w"].dtype == np.float32
+            return super().backward(dout)
+
+    narrow = [True]
+    findings = check_layer(Mixed(rough, np.float32), X).findings
+    messages = {f.message for f in findings if f.cause == "precision-lost"}
+    assert any(m.startswith("in float32 it is further") for m in messages)
+
+
 def test_a_narrow_gradient_that_is_not_finite():
     def rough(dx, dw):
         if dw.dtype == np.float32:
@@ -308,7 +324,8 @@ def test_a_gradient_that_is_not_finite_has_a_finding_and_no_row():
 
     report = check_layer(Scale(rough), X)
     assert told(report)[0] == ("dx", "not-finite")
-    assert [f.index for f in report.findings if f.cause == "not-finite"] == [(1, 2)]
+    (finding,) = [f for f in report.findings if f.cause == "not-finite"]
+    assert (finding.index, finding.message) == ((1, 2), "the gradient holds nan")
     assert [row.about for row in report.rows] == ["dw"]
 
 
@@ -342,22 +359,21 @@ def test_too_many_entries_that_cannot_be_decided(x, verdict):
 
 
 def test_what_is_excused_nearby_is_right_in_the_table_too():
-    def middle(x):
-        return np.sort(x, axis=1)[:, 1]
-
     class Median:
         def forward(self, x):
-            self.pick, self.shape = np.argsort(x, axis=1, kind="stable")[:, 1], x.shape
-            return middle(x)
+            self.pick, self.shape = np.argsort(x, axis=1, kind="stable")[:, 2], x.shape
+            return np.sort(x, axis=1)[:, 2]
 
         def backward(self, dout):
             dx = np.zeros(self.shape)
             dx[np.arange(len(dx)), self.pick] = dout
             return dx, {}
 
-    report = check_layer(Median, np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
+    x = np.random.default_rng(0).integers(0, 3, (4, 5)).astype(float)
+    report = check_layer(Median, x)
     assert report.verdict == "right"
     assert [row.verdict for row in report.rows] == ["right"]
+    assert report.rows[0].error > 0.5  # beyond its slopes
 
 
 class Larger:
@@ -482,6 +498,55 @@ def test_a_container_wrong_by_itself_is_blamed_itself():
 
     report = check_layer(Doubling(one=Scale(), two=Scale()), X)
     assert told(report) == [("dx", "constant-scale")]
+
+
+class Relu:
+    def forward(self, x):
+        self.x = x
+        return np.maximum(x, 0)
+
+    def backward(self, dout):
+        return dout * (self.x > 0), {}
+
+
+class Sum(Relu):
+    """Each row's entries weighted and added."""
+
+    weights = np.array([1.0, -2.0, 0.5])
+
+    def forward(self, x):
+        return x @ self.weights
+
+    def backward(self, dout):
+        return dout[:, None] * self.weights, {}
+
+
+class Spread(Relu):
+    """Each row's entries mixed."""
+
+    mix = np.array([[1.0, -1.0, 0.5], [0.5, 1.0, -1.0], [-1.0, 0.5, 1.0]])
+
+    def forward(self, x):
+        return x @ self.mix
+
+    def backward(self, dout):
+        return dout @ self.mix.T, {}
+
+
+def test_a_net_of_right_children_is_right_at_its_kinks(monkeypatch):
+    excused = "gradcheck.examination.Nearby.excuses"
+    monkeypatch.setattr(excused, lambda self, comparison: False)
+    x = np.array([[0.0, 0.0, 0.0], [0.5, 0.25, -1.0]])
+    for factor, verdict in ((1.0, "right"), (1.5, "wrong")):
+
+        class Last(Sum):
+            def backward(self, dout, factor=factor):
+                return super().backward(factor * dout)
+
+        report = check_layer(Chain(first=Spread(), relu=Relu(), last=Last()), x)
+        assert report.verdict == verdict
+        assert [row.verdict for row in report.rows] == [verdict]
+        assert report.rows[0].error > 0.1
 
 
 def test_a_harmless_finding_in_a_child_is_no_fault_of_it():

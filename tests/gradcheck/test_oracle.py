@@ -611,3 +611,21 @@ def test_what_is_lost_in_rounding_is_noise_too():
     slopes = oracle.entries(oracle.subject.leaves[0], np.arange(1))
     assert abs(slopes.value[0] - 1e-18) <= slopes.bound[0]
     assert slopes.bound[0] > 0
+
+
+@pytest.mark.parametrize("far", [1e-9, 1e-12, 1e-15])
+@pytest.mark.parametrize("got", [0.0, 0.5, 1.0])
+def test_a_kink_that_no_longer_step_tells_from_one_here(far, got):
+    oracle = oracle_of(Function(lambda x: np.maximum(x, 0)), [far, 1.0, -1.0])
+    slope = oracle.closely(oracle.subject.leaves[0], 0, got, 0.0, 1e-6)
+    assert slope.value == pytest.approx(1.0, rel=1e-12)
+    assert slope.half == 0
+    assert slope.bound < 1e-12
+
+
+def test_sums_of_large_outputs_are_measured_by_their_changes():
+    # Σ of 4096 numbers of 10⁶ rounds by some 10⁻⁷, Σ of their changes by nothing
+    oracle = oracle_of(Function(lambda x: x + 1e6), np.linspace(1, 2, 4096)[None])
+    oracle.measure_noise()
+    apart = np.sqrt(np.sum(oracle.noise_y**2))
+    assert apart <= oracle.noise_joint < 5 * apart

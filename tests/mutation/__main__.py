@@ -71,7 +71,7 @@ def main() -> int:
     with contextlib.nullcontext() if options.list else Trial(options.quick) as trial:
         for path in options.files:
             source = (ROOT / path).resolve().relative_to(ROOT)
-            found = mutants((ROOT / source).read_text())
+            found = mutants(((trial.folder if trial else ROOT) / source).read_text())
             numbers = numbers_of(found, accepted(source), options)
             if trial is None:
                 for n in numbers:
