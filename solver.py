@@ -54,7 +54,7 @@ from experiment.snapshot import (
 from experiment.summary import summarize
 from experiment.threads import blas_threads, thread_count
 from losses.objective import Objective
-from optim import LBFGS, Constant, clip_by_norm
+from optim import LBFGS, Constant, Optimizer, clip_by_norm
 from optim.base import PARALLEL
 
 Array = npt.NDArray[Any]
@@ -274,8 +274,15 @@ class Solver:
     ) -> None:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
+        watch_from = 0
         if theta.size >= PARALLEL:
             optimizer.threads = thread_count()
+            # What is not finite in a dout reaches the biases, and they are few.
+            watch_from = objective.n_weights if objective.n_weights < theta.size else 0
+        # Where nobody reads the gradient before it, the update adds that of the penalties.
+        together = self.clip_norm is None and isinstance(optimizer, Optimizer)
+        penalties = (objective.penalties,) if together else ()
+        gradient = objective.data_loss_and_grad if together else objective.value_and_grad
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
         room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
         due = never if self.checkpoints is None else self.checkpoints.due
@@ -292,8 +299,9 @@ class Solver:
                                 self._pause(Place(epoch, step, total, weight))
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             batch = gather(x, index, out=room[: len(index)])
-                            loss, grad = objective.value_and_grad(batch, y[index])
-                            if not math.isfinite(loss + np.dot(grad, grad)):
+                            loss, grad = gradient(batch, y[index])
+                            watched = grad[watch_from:]
+                            if not math.isfinite(loss + np.dot(watched, watched)):
                                 self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))
                             total += float(objective.data_loss) * batch_weight
@@ -302,7 +310,7 @@ class Solver:
                                 clip_by_norm(grad, self.clip_norm)
                             if step == steps - 1:
                                 before = theta.copy()
-                            optimizer.update(theta, grad, objective.n_weights)
+                            optimizer.update(theta, grad, objective.n_weights, *penalties)
                             advance(1)
                     self._examiner.epoch(batch, index, steps)
                     record = {

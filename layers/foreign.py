@@ -117,11 +117,17 @@ def astype(layer: Any, dtype: npt.DTypeLike) -> Any:
     return layer.astype(dtype) if hasattr(layer, "astype") else converted(layer, dtype)
 
 
+ERRORS = (ValueError, TypeError, RuntimeError)
+
+
+def named(name: str, error: Exception) -> Exception:
+    """An error of a layer, to be raised again with the name of the child it came from."""
+    return type(error)(f"{name}: {error}") if type(error) in ERRORS else error
+
+
 def naming(name: str, call: Callable[..., Any], *args: Any) -> Any:
     """`call(*args)`; an error it raises names the child it came from."""
     try:
         return call(*args)
-    except (ValueError, TypeError, RuntimeError) as error:
-        if type(error) in (ValueError, TypeError, RuntimeError):
-            raise type(error)(f"{name}: {error}") from error
-        raise
+    except ERRORS as error:
+        raise named(name, error) from error

@@ -61,10 +61,13 @@ class Linear(Layer):
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x = self.recall(dout)
         dx = np.matmul(dout, self.params["W"].T, out=self.buffer("dx", x.shape, x.dtype))
-        return dx, self.parameter_gradients(dout)
+        return dx, self._gradients(x, dout)
 
     def parameter_gradients(self, dout: Array) -> Gradients:
         dout, x = self.recall(dout)
+        return self._gradients(x, dout)
+
+    def _gradients(self, x: Array, dout: Array) -> Gradients:
         W = self.params["W"]
         grads = {"W": np.matmul(x.T, dout, out=self.buffer("dW", W.shape, W.dtype))}
         if "b" in self.params:

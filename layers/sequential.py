@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from layers.base import Array, Gradients
 from layers.container import Container, Step, Wiring
-from layers.foreign import astype, built_in, checked_backward, checked_forward, naming
+from layers.foreign import ERRORS, astype, built_in, checked_backward, checked_forward, named
 
 
 class Sequential(Container):
@@ -60,16 +60,20 @@ class Sequential(Container):
     # -- the chain rule ---------------------------------------------------------------
 
     def forward(self, x: Array) -> Array:
-        for name, child in self.children.items():
-            if built_in(child):
-                x = naming(name, child.forward, x)
-            else:
-                self._x_shapes[name] = np.shape(x) if np.asarray(x).dtype.kind == "f" else None
-                x = naming(name, checked_forward, child, x)
+        name = ""
+        try:
+            for name, child in self.children.items():
+                if built_in(child):
+                    x = child.forward(x)
+                else:
+                    self._x_shapes[name] = np.shape(x) if np.asarray(x).dtype.kind == "f" else None
+                    x = checked_forward(child, x)
+        except ERRORS as error:
+            raise named(name, error) from error
         return x
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
-        dout, grads = self._back(dout, list(self.children.items()))
+        dout, grads = self._back(dout, self.children)
         return dout, {name: grads[name] for name in self.params}
 
     def steps(self, *xs: Array) -> Generator[Step, None, Any]:
@@ -86,37 +90,38 @@ class Sequential(Container):
 
     def parameter_gradients(self, dout: Array) -> Gradients:
         """The gradients of the parameters alone: stops at the first layer that has any."""
-        children = list(self.children.items())
-        while children and not getattr(children[0][1], "params", None):
-            del children[0]
-        if not children:
-            return {}
-        (name, first), *rest = children
-        dout, grads = self._back(dout, rest)
-        if built_in(first):
-            own = naming(name, first.parameter_gradients, dout)
-        else:
-            self._x_shape(name)
-            own = naming(name, checked_backward, first, dout)[1]
-        for key, value in own.items():
-            grads[f"{name}.{key}"] = value
-        return grads
+        for name, child in self.children.items():
+            if getattr(child, "params", None):
+                return self._back(dout, self.children, first=name)[1]
+        return {}
 
-    def _back(self, dout: Array, children: list[tuple[str, Any]]) -> tuple[Array, Gradients]:
+    def _back(
+        self, dout: Array, children: dict[str, Any], first: str | None = None
+    ) -> tuple[Any, Gradients]:
+        """The chain rule from the last child to the first; of `first` the parameters' alone."""
         grads: Gradients = {}
-        for name, child in reversed(children):
-            if built_in(child):
-                dout, own = naming(name, child.backward, dout)
-            else:
-                dout, own = naming(name, checked_backward, child, dout, self._x_shape(name))
-            for key, value in own.items():
-                grads[f"{name}.{key}"] = value
+        name = ""
+        try:
+            for name in reversed(children):
+                child = children[name]
+                if not built_in(child):
+                    dout, own = checked_backward(child, dout, self._x_shape(name))
+                elif name == first:
+                    own = child.parameter_gradients(dout)
+                else:
+                    dout, own = child.backward(dout)
+                for key, value in own.items():
+                    grads[f"{name}.{key}"] = value
+                if name == first:
+                    break
+        except ERRORS as error:
+            raise named(name, error) from error
         return dout, grads
 
     def _x_shape(self, name: str) -> tuple[int, ...] | None:
         """What dx of a child that somebody else wrote is shaped like; None if x has no gradient."""
         if name not in self._x_shapes:
-            raise RuntimeError(f"{name}: backward before forward")
+            raise RuntimeError("backward before forward")
         return self._x_shapes[name]
 
     def astype(self, dtype: npt.DTypeLike) -> Self:

@@ -50,20 +50,33 @@ class Objective:
 
     def penalty_value(self) -> float:
         """The penalties at the present weights."""
-        return sum((penalty.value(self._W) for penalty in self.penalties), 0.0)
+        total = 0.0
+        for penalty in self.penalties:
+            total += penalty.value(self._W)
+        return total
 
     def value_and_grad(
         self, x: Array, y: Array, weights: Array | None = None
     ) -> tuple[float, Array]:
         """The total loss and its gradient by θ: a fresh vector, or, `driven`, always the same."""
+        data_loss, grad = self.data_loss_and_grad(x, y, weights)
+        self.penalty = self.penalty_value()
+        dW = self._dW if self._driven else grad[: self.n_weights]
+        for penalty in self.penalties:
+            penalty.add_gradient(self._W, dW)
+        return data_loss + self.penalty, grad
+
+    def data_loss_and_grad(
+        self, x: Array, y: Array, weights: Array | None = None
+    ) -> tuple[float, Array]:
+        """The same without the penalties, for an update that adds theirs."""
         if not self._driven:
             self._still_one()
-        value = self.value(x, y, weights)
+        given = () if weights is None else (weights,)
+        self.data_loss = self.loss.forward(self.net.forward(x), y, *given)
         self._vector.collect(self.net.parameter_gradients(self.loss.backward()))
-        for penalty in self.penalties:
-            penalty.add_gradient(self._W, self._dW)
         grad: Array = self._vector.grad
-        return value, grad if self._driven else grad.copy()
+        return self.data_loss, grad if self._driven else grad.copy()
 
     def _still_one(self) -> None:
         """Raise if a layer's parameter is no longer a view of theta."""

@@ -62,6 +62,8 @@ class Penalty:
 
     def flat(self, what: str, array: Array) -> Array:
         """A view as a vector; only a contiguous array has one."""
+        if array.ndim == 1 and array.flags.c_contiguous:
+            return array
         if not array.flags.c_contiguous:
             raise ValueError(
                 f"{self.name}: {what} has strides {array.strides}, expected a contiguous array"

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from gradcheck.compare import Comparison, compare_leaf
-from gradcheck.nearby import DISTANCE, MORE_POINTS, POINTS, Nearby, _within
+from gradcheck.nearby import MORE_POINTS, POINTS, Nearby, _within
 from gradcheck.oracle import Oracle
 from gradcheck.subject import Subject
+
+DISTANCE = 6e-8  # about 2⁻²⁴
 
 
 class Identity:
@@ -203,3 +205,13 @@ def test_sums_agree_to_a_ten_thousandth():
     beside.sound = False
     beside.rows = beside.rows[:1]
     assert not beside.sums_agree(move)
+
+
+def test_of_very_large_layers_no_copies_are_made(monkeypatch):
+    monkeypatch.setattr("gradcheck.nearby.MOST", 2)
+    assert nearby(Identity(), [[0.0, 1.0]])[0].sound
+    monkeypatch.setattr("gradcheck.nearby.MOST", 1)
+    beside, comparison = nearby(Identity(), [[0.0, 1.0]])
+    assert not beside.sound
+    assert beside.rows == []
+    assert not beside.excuses(comparison)

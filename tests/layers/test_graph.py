@@ -369,10 +369,10 @@ def test_time_per_gate_is_flat_and_the_chain_long():
         for i in range(n):
             wire = graph.add(Scale(-1) if i % 2 else Shift(1), wire)
         graph.forward(2.0)  # plans
-        start = time.perf_counter()
+        start = time.process_time()
         y = graph.forward(2.0)
         dx, _ = graph.backward(1.0)
-        return (time.perf_counter() - start) / n, y, dx
+        return (time.process_time() - start) / n, y, dx
 
     short = min(run(1000)[0] for _ in range(5))
     long, y, dx = run(100_000)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import optim.base
+from losses import L1, L2
 from optim import SGD, Adam, AdamW, Optimizer, RMSProp
 
 RULES = {
@@ -298,3 +299,19 @@ def test_threads_work_in_a_fork_of_a_process_that_has_used_them(make):
         finally:
             os._exit(code)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("size", [61, optim.base.PARALLEL + 7])
+def test_penalties_of_an_update_are_those_of_the_gradient(make, size):
+    rng = np.random.default_rng(0)
+    start, grad = rng.normal(size=(2, size)).astype(np.float32)
+    penalties, n = [L2(0.1), L1(0.02)], size - 5
+    apart, together = start.copy(), start.copy()
+    full = grad.copy()
+    for penalty in penalties:
+        penalty.add_gradient(apart[:n], full[:n])
+    make().update(apart, full, n)
+    rule = make()
+    rule.threads = 2
+    rule.update(together, grad.copy(), n, penalties)
+    np.testing.assert_array_equal(together, apart)
