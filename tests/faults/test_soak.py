@@ -29,7 +29,11 @@ def run(seed, folder):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(600, 20)).astype(np.float32), rng.integers(0, 3, 600)
     net = Sequential(
-        Linear(20, 32, rng=seed), BatchNorm(32), ReLU(), Dropout(0.5, rng=seed), Linear(32, 3, rng=1)
+        Linear(20, 32, rng=seed),
+        BatchNorm(32),
+        ReLU(),
+        Dropout(0.5, rng=seed),
+        Linear(32, 3, rng=1),
     )
     objective = Objective(net, SoftmaxCrossEntropy(), [L2(1e-3)])
     rule = Adam() if seed % 2 else SGD(0.05, momentum=0.9)
