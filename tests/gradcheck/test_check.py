@@ -173,6 +173,40 @@ def test_the_seed_is_that_of_the_points():
     assert np.any(seen[0][0] != seen[1][0])
 
 
+@pytest.mark.parametrize("call", [check_layer, check_function, assert_right, check_loss])
+def test_without_a_seed_it_is_0(call):
+    class Error:
+        def forward(self, scores):
+            self.scores = scores
+            points.append(scores)
+            return float((scores**3).sum())
+
+        def backward(self):
+            return 3 * self.scores**2
+
+    def cube(x):
+        points.append(x)
+        return x**3
+
+    seen = []
+    for seed in ({}, {"seed": 0}, {"seed": 1}):
+        points: list = []
+        if call is check_function:
+            call(cube, lambda x: 3 * x**2, X, **seed)
+        elif call is check_loss:
+            call(Error(), X, **seed)
+        else:
+            call(type("Heard", (Square,), {"forward": listen, "points": points}), X, **seed)
+        seen.append([p.tobytes() for p in points])
+    assert seen[0] == seen[1] != seen[2]
+
+
+def listen(layer, x):
+    type(layer).points.append(x)
+    layer.x = x
+    return x**2
+
+
 def test_assert_right_passes_the_seed_and_prints_the_report():
     assert_right(Square(), X, seed=3)
     with pytest.raises(AssertionError, match=r"(?s)\nSquare: wrong.*dx"):

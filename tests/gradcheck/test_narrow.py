@@ -34,6 +34,11 @@ def test_without_rounding_inside_the_length_of_the_sums_counts():
     np.testing.assert_allclose(got, 16 * EPS + (16 + 4 * 2) * EPS, rtol=1e-6)
 
 
+def test_one_number_is_no_sum():
+    got = bounds(lambda x: x, np.ones_like, [1.0], np.ones(1))
+    np.testing.assert_allclose(got, (16 + 16) * EPS, rtol=1e-6)
+
+
 def test_the_longest_array_counts():
     class Mean:
         def forward(self, x):

@@ -64,6 +64,10 @@ def nearby(layer, x, dout=None):
         (-1.1, [0.0, 0.5, 1.0], False),
         (1.9, [0.0, 0.0, 1.0], False),
         (-5.0, [-10.0, 0.0], True),
+        (10.0005, [0.0, 10.0], True),
+        (10.002, [0.0, 10.0], False),
+        (-1e-4, [0.0, 1.0], True),  # just so
+        (1.0 + 1e-4, [0.0, 1.0], True),
     ],
 )
 def test_a_number_among_others_that_differ(got, near, excused):

@@ -96,6 +96,20 @@ def test_indices_alone_have_only_samples_and_indices_to_change():
     ]
 
 
+def test_a_table_of_parameters_frees_no_input():
+    there = list(points_of(np.array([0, 1, 2]), params={"table": np.ones((3, 2))}))
+    assert there[0] == "with other parameters"
+    assert there[1] == "with one sample"
+    assert not any("inputs" in what for what in there)
+
+
+@pytest.mark.parametrize("number", [0.5, np.array(3), "mode"])
+def test_what_has_no_samples_is_passed_on(number):
+    there = points_of(X, number)
+    assert there["with one sample"].xs[1] == number
+    assert there["with more samples"].xs[0].shape == (6, 3)
+
+
 def test_one_sample_is_not_tried_twice():
     assert "with one sample" not in points_of(X[:1])
     assert "with one sample" in points_of(X[:2])
