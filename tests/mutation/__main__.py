@@ -72,7 +72,10 @@ def main() -> int:
         for path in options.files:
             source = (ROOT / path).resolve().relative_to(ROOT)
             found = mutants(((trial.folder if trial else ROOT) / source).read_text())
-            numbers = numbers_of(found, accepted(source), options)
+            known = accepted(source)
+            for change in sorted(known.keys() - {mutant.change for mutant in found}):
+                print(f"accepted, but no longer a mutant of {source}: {change}")
+            numbers = numbers_of(found, known, options)
             if trial is None:
                 for n in numbers:
                     print(f"{n:4} {source}:{found[n].line} {found[n].change}")

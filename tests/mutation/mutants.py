@@ -55,13 +55,20 @@ class Mutant:
     new: Any
     line: int
     within: str
-    before: str
-    after: str
+    before: str = ""
+    after: str = ""
 
     @property
     def change(self) -> str:
         """The change in words that do not depend on the line: what accepted survivors go by."""
         return f"{self.within}: {self.before} => {self.after}"
+
+    def describe(self, around: ast.AST | None) -> None:
+        """Put the change into words, those of the place alone or of what is around it."""
+        old = self._put(self.new)
+        self.after = _text(around or self.new)
+        self._put(old)
+        self.before = _text(around or old)
 
     def source(self) -> str:
         """The whole file with this one change."""
@@ -108,17 +115,14 @@ class _Walk:
             for place, child in places:
                 if not isinstance(child, ast.AST):
                     continue
-                for old, new in _changes(child, field, returns):
-                    yield Mutant(
-                        tree=self.tree,
-                        holder=holder,
-                        place=place,
-                        new=new,
-                        line=getattr(child, "lineno", getattr(node, "lineno", 0)),
-                        within=".".join(names) or "module",
-                        before=_text(old),
-                        after=_text(new),
+                line = getattr(child, "lineno", getattr(node, "lineno", 0))
+                for new in _changes(child, field, returns):
+                    mutant = Mutant(
+                        self.tree, holder, place, new, line, ".".join(names) or "module"
                     )
+                    # A number alone tells little: it is shown with what it stands in.
+                    mutant.describe(node if isinstance(child, ast.Constant) else None)
+                    yield mutant
                 if not (isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)):
                     yield from self._node(child, names, returns)
 
@@ -135,41 +139,41 @@ def _with(node: Any, **changed: Any) -> Any:
     return other
 
 
-def _changes(node: Any, field: str, returns: ast.expr | None) -> Iterator[tuple[Any, Any]]:
-    """Every (old, new) in place of one node."""
+def _changes(node: Any, field: str, returns: ast.expr | None) -> Iterator[Any]:
+    """All that may stand in place of one node."""
     if isinstance(node, ast.Compare):
         for k, op in enumerate(node.ops):
             for other in COMPARED[type(op)]:
-                yield node, _with(node, ops=[*node.ops[:k], other(), *node.ops[k + 1 :]])
+                yield _with(node, ops=[*node.ops[:k], other(), *node.ops[k + 1 :]])
     elif isinstance(node, ast.BinOp):
         if type(node.op) in COMPUTED and not (_is_text(node.left) or _is_text(node.right)):
-            yield node, _with(node, op=COMPUTED[type(node.op)]())
+            yield _with(node, op=COMPUTED[type(node.op)]())
     elif isinstance(node, ast.BoolOp):
-        yield node, _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
+        yield _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub | ast.Invert):
-        yield node, copy.deepcopy(node.operand)
+        yield copy.deepcopy(node.operand)
     elif isinstance(node, ast.Constant):
-        yield from ((node, ast.Constant(value)) for value in _other_values(node.value))
+        yield from (ast.Constant(value) for value in _other_values(node.value))
     elif isinstance(node, ast.Slice):
-        yield from ((node, _with(node, **ends)) for ends in _other_ends(node))
+        yield from (_with(node, **ends) for ends in _other_ends(node))
     elif isinstance(node, ast.stmt):
         yield from _statements(node, returns)
     if field == "test" and isinstance(node, ast.Name | ast.Attribute | ast.Call):
-        yield node, ast.UnaryOp(ast.Not(), copy.deepcopy(node))
+        yield ast.UnaryOp(ast.Not(), copy.deepcopy(node))
 
 
-def _statements(node: ast.stmt, returns: ast.expr | None) -> Iterator[tuple[Any, Any]]:
+def _statements(node: ast.stmt, returns: ast.expr | None) -> Iterator[Any]:
     if isinstance(node, ast.Return) and node.value is not None:
         kind = ast.unparse(returns) if returns is not None else ""
         for text in RETURNED.get(kind, ("[]",) if kind.startswith("list") else ("None",)):
             if ast.unparse(node.value) != text:
-                yield node, ast.parse(f"def f():\n return {text}").body[0].body[0]  # type: ignore[attr-defined]
+                yield ast.parse(f"def f():\n return {text}").body[0].body[0]  # type: ignore[attr-defined]
     elif isinstance(node, ast.AugAssign) and type(node.op) in COMPUTED:
         if not _is_text(node.value):
-            yield node, _with(node, op=COMPUTED[type(node.op)]())
-        yield node, ast.Pass()
+            yield _with(node, op=COMPUTED[type(node.op)]())
+        yield ast.Pass()
     elif _may_be_left_out(node):
-        yield node, ast.Pass()
+        yield ast.Pass()
 
 
 def _may_be_left_out(node: ast.stmt) -> bool:
