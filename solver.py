@@ -14,7 +14,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from experiment.model import load
 from experiment.prediction import predict
 from experiment.resume import check_changes, table
 from experiment.sanity import checks
+from experiment.schema import Config, Lbfgs
 from experiment.signals import Interrupted, StoppedAtOnce, finishing_steps
 from experiment.snapshot import (
     STARTS_OVER,
@@ -485,7 +486,7 @@ def _os_error(error: OSError) -> str:
 def run(options: Any) -> int:
     """Train, or check, what a configuration describes."""
     config = read(options.config, _settings(options))
-    with blas_threads(config.solver.threads), np.errstate(all="ignore"):  # NaN is looked for
+    with _threads(config), np.errstate(all="ignore"):  # NaN is looked for
         try:
             parts = build(config)
             solver = from_config(parts, options.quiet)
@@ -507,7 +508,7 @@ def resume(options: Any) -> int:
     with old_folder(Path(options.resume)) as path:
         stored = path / CONFIG
         config = read(options.config or stored, _settings(options))
-        with blas_threads(config.solver.threads), np.errstate(all="ignore"):  # NaN is looked for
+        with _threads(config), np.errstate(all="ignore"):  # NaN is looked for
             try:
                 parts = build(config)
                 solver = from_config(parts, options.quiet)
@@ -524,6 +525,10 @@ def resume(options: Any) -> int:
             solver.checkpoints = checkpoints
             done = [] if checkpoint.starts_over else checkpoint.history
             return train(solver, parts, RunFolder(path, parts, done), checkpoint)
+
+
+def _threads(config: Config) -> AbstractContextManager[None]:
+    return blas_threads(config.solver.threads, scipy_too=isinstance(config.optim, Lbfgs))
 
 
 def _settings(options: Any) -> list[str]:
@@ -568,6 +573,10 @@ def train(
     except OSError as error:  # no room for a checkpoint, or the folder has gone
         raise ConfigError(_os_error(error) + (f"; to go on: {how}" if kept() else "")) from None
     test = solver.evaluate(*parts.inputs(sets.test)) if len(sets.test) else None
+    if test is not None and not math.isfinite(test[0]):
+        print(f"diverged: test loss is {test[0]} after training that was finite", file=sys.stderr)
+        folder.keep_weights()
+        return 3
     summary = summarize(parts, solver, test, solver.history[-1]["seconds"])
     written = folder.finish(solver.history, summary)
     if not solver.quiet:

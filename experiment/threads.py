@@ -7,11 +7,16 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def blas_threads(threads: int | None) -> Iterator[None]:
-    """Limit the BLAS to so many threads; None leaves it as it is."""
+def blas_threads(threads: int | None, scipy_too: bool = False) -> Iterator[None]:
+    """Limit the BLAS to so many threads; None leaves it as it is.
+
+    SciPy has a BLAS of its own, which must have been loaded to be limited.
+    """
     if threads is None:
         yield
         return
+    if scipy_too:
+        import scipy.optimize  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(threads):

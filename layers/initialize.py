@@ -42,8 +42,9 @@ def weights(
 ) -> npt.NDArray[Any]:
     """Normal weights of shape (…, D, M) with the standard deviation of `scale`."""
     D, M = shape[-2:]
-    W = generator(rng).standard_normal(shape)
-    return (W * scale(init, D, M)).astype(float_type(dtype))
+    W: npt.NDArray[Any] = generator(rng).standard_normal(shape)
+    W *= scale(init, D, M)
+    return W.astype(float_type(dtype), copy=False)
 
 
 def float_type(dtype: npt.DTypeLike) -> np.dtype[Any]:

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import pty
 import signal
@@ -12,6 +13,7 @@ import termios
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -280,3 +282,21 @@ def test_a_regression_learns_numbers(tmp_path: Path) -> None:
     assert solver.main(["--config", str(config), "--out", str(out)]) == 0
     assert "R²" in (out / "summary.txt").read_text()
     assert solver.load(out).predict([[1.0, 0.0]]) == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_test_loss_that_is_not_finite_is_said(
+    flowers: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = solver.Solver.train
+
+    def train(self: solver.Solver, *sets: Any, **options: Any) -> Any:
+        history = whole(self, *sets, **options)
+        monkeypatch.setattr(solver.Solver, "evaluate", lambda *_: (math.nan, 0.5))
+        return history
+
+    monkeypatch.setattr(solver.Solver, "train", train)
+    config, folder = str(flowers / "flowers.toml"), str(flowers / "run")
+    assert solver.main(["--config", config, "--out", folder, "--quiet"]) == 3
+    assert capsys.readouterr().err == (
+        "diverged: test loss is nan after training that was finite\n"
+    )

@@ -166,3 +166,8 @@ def test_repr():
     assert repr(Sequential(Linear(2, 3, rng=0), act=ReLU())) == (
         "Sequential(linear1=Linear(W (2, 3), b (3,)), act=ReLU())"
     )
+
+
+def test_a_class_is_no_layer():
+    with pytest.raises(TypeError, match="is the class ReLU, expected ReLU"):
+        Sequential(Linear(2, 2, rng=0), ReLU)
