@@ -549,3 +549,11 @@ def test_equal_entries_move_together_only_at_ties():
     together = joint_direction(oracle, {"dx": np.ones(40)}, ties=True).move["dx"]
     assert len(set(alone)) > 2
     assert len(set(together)) == 1
+
+
+def test_of_wrong_entries_that_were_sharpened_the_worst_is_told():
+    oracle = oracle_of(lambda x: 1e9 + 1e-3 * x, [1.0, 1.0], df=lambda x: 1e-3 + 0 * x)
+    result = compare_leaf(oracle, LEAF, np.array([0.9e-3, 1.05e-3]))
+    assert result.wrong.index == (0,)
+    assert result.wrong.expected == pytest.approx(1e-3, rel=1e-2)
+    assert result.wrong.error == pytest.approx(1e-4, rel=0.1)

@@ -629,3 +629,237 @@ def test_sums_of_large_outputs_are_measured_by_their_changes():
     oracle.measure_noise()
     apart = np.sqrt(np.sum(oracle.noise_y**2))
     assert apart <= oracle.noise_joint < 5 * apart
+
+
+# -- one line through the layer ------------------------------------------------------------
+
+
+def line_of(noise=(0.001, 0.002), joint=0.0):
+    """An oracle at y = (1, 1) for dout = (1, −2), and the line y(t) = (1 + 3t, 1 + t²)."""
+    oracle = oracle_of(Function(lambda x: x), [1.0, 1.0], [1.0, -2.0])
+    oracle.noise_y, oracle.noise_joint = np.array(noise), joint
+    return oracle, lambda t: (np.array([1 + 3 * t, 1 + t * t]), t)
+
+
+def test_slopes_and_gaps_along_a_line_by_hand():
+    oracle, line = line_of()
+    central, noise, gap = oracle._probe(line, [0.5, 0.25])
+    np.testing.assert_allclose(central, [3.0, 3.0])
+    np.testing.assert_allclose(gap, [2 * 1.0, 2 * 0.5])  # of t² alone: 2t, weighed by 2
+    np.testing.assert_allclose(noise, [2 * 0.001 / 1.0, 2 * 0.001 / 0.5])  # the first moves alone
+    assert oracle.swing == pytest.approx(3.0)
+
+
+def test_steps_count_by_the_way_really_gone():
+    oracle, line = line_of()
+    longer = oracle._probe(lambda t: (line(1.5 * t)[0], 1.5 * t), [0.5])
+    np.testing.assert_allclose(np.ravel(longer), [3.0, 2 * 0.001 / 1.5, 2 * 1.5])
+    uneven = oracle._probe(lambda t: (line(t if t > 0 else 2 * t)[0], t if t > 0 else 2 * t), [0.5])
+    # y(½) = (2.5, 1.25), y(−1) = (−2, 2): slopes (3, −0.5), gaps 0 and ½ + 1
+    np.testing.assert_allclose(np.ravel(uneven), [3 + 1.0, 2 * 0.005 / 1.5, 2 * 1.5])
+
+
+def test_an_output_that_hardly_moves_is_as_noisy_as_all_together():
+    # moved by 3; all outputs together have a noise of 0.05 + 2·0.1: 64 of them are more
+    oracle, line = line_of(noise=(0.05, 0.1))
+    noise = oracle._probe(line, [0.5])[1]
+    np.testing.assert_allclose(noise, [2 * 0.25 / 1.0])
+
+
+def test_the_largest_of_the_moves_counts():
+    # 64·(0.01 + 2·0.02) = 3.2 is more than the move of 3 at ½, less than that of 6 at 1
+    oracle, line = line_of(noise=(0.01, 0.02))
+    np.testing.assert_allclose(oracle._probe(line, [0.5])[1], [2 * 0.05])
+    np.testing.assert_allclose(oracle._probe(line, [1.0, 0.5])[1], [0.01, 0.02])
+    np.testing.assert_allclose(oracle._probe(line, [0.5, 1.0])[1], [0.02, 0.01])
+
+
+def test_outputs_that_move_at_any_step_are_noisy_at_each():
+    oracle, _ = line_of()
+    parts = [lambda t: (np.array([1 + 3 * t, 1.0 + (t if abs(t) > 0.3 else 0.0)]), t)]
+    noise = oracle._probe(parts[0], [0.5, 0.25])[1]
+    np.testing.assert_allclose(noise, [2 * 0.005, 2 * 0.005 / 0.5])
+
+
+@pytest.mark.parametrize(
+    ("joint", "sigma"),
+    [(0.0005, 0.001), (0.01, 0.01), (0.0001, 0.0004), (0.0, 0.0)],
+)
+def test_along_a_direction_noise_is_near_that_of_the_sum(joint, sigma):
+    oracle, line = line_of(joint=joint)
+    noise = oracle._probe(line, [0.5], joint=True)[1]
+    np.testing.assert_allclose(noise, [2 * sigma])
+
+
+def test_steps_that_cannot_be_gone_are_left_open():
+    oracle, line = line_of()
+
+    def broken(t):
+        if abs(t) == 1.0:
+            raise ValueError("too far")
+        if abs(t) == 0.5:
+            return np.zeros(3), t
+        if abs(t) == 0.25:
+            return line(t)[0], 0.0  # no way at all
+        if t == 0.125:
+            return np.array([np.nan, 1.0]), t
+        return line(t)
+
+    central, noise, gap = oracle._probe(broken, [1.0, 0.5, 0.25, 0.125, 0.0625])
+    np.testing.assert_allclose(central, [np.nan] * 4 + [3.0])
+    np.testing.assert_array_equal(noise[:4], np.full(4, np.inf))
+    np.testing.assert_allclose(noise[4], 2 * 0.001 / 0.125)
+    np.testing.assert_array_equal(np.isnan(gap), [True] * 4 + [False])
+    nothing = oracle._probe(lambda t: (np.zeros(3), t), [1.0, 0.5])
+    np.testing.assert_array_equal(nothing[1], [np.inf, np.inf])
+
+
+def test_swing_is_taken_at_the_first_step_that_can_be_gone():
+    oracle, _ = line_of()
+
+    def cubic(t):
+        if abs(t) == 1.0:
+            raise ValueError("too far")
+        return np.array([1 + t**3, 1.0]), t
+
+    oracle._probe(cubic, [1.0, 0.5, 0.25])
+    assert oracle.swing == pytest.approx(0.25)  # 2·⅛ over a width of 1
+
+
+H = 2.0 ** -np.arange(7)
+
+
+def judged(central, gap, noise=0.0):
+    oracle, _ = line_of()
+    central, gap = np.broadcast_to(central, 7) * 1.0, np.broadcast_to(gap, 7) * 1.0
+    return oracle._judge(list(H), central, np.full(7, noise), gap)
+
+
+def test_a_smooth_line_has_a_slope_and_no_half():
+    slope = judged(3 + H**2, 4 * H)
+    assert slope.value == pytest.approx(3.0, abs=1e-14)
+    assert (slope.half, slope.jump) == (0.0, False)
+
+
+def test_errors_in_odd_powers_are_seen_through():
+    slope = judged(3 + H + H**3, H)
+    assert slope.value == pytest.approx(3.0, abs=1e-13)
+    assert slope.bound < 1e-3
+    assert slope.half == 0
+
+
+def test_a_gap_that_stays_is_a_kink():
+    slope = judged(3 + H, 2 + H)
+    assert slope.value == pytest.approx(3.0, abs=1e-13)
+    assert slope.half == pytest.approx(1.0, abs=1e-3)
+    assert slope.half >= 1.0
+    assert not slope.jump
+
+
+@pytest.mark.parametrize(("errors", "ratio"), [(H**2, 4.0), (H, 2.0)])
+def test_each_level_comes_with_its_own_noise(errors, ratio):
+    oracle, _ = line_of()
+    noise = np.array([9.0, 1.0, 4.0, 2.0, 8.0, 3.0, 5.0]) * 1e-12
+    slope = oracle._judge(list(H), 3 + errors, noise, 0 * H)
+    value, bound = extrapolate((3 + errors)[:, None], noise[:, None], ratio)
+    assert (slope.value, slope.bound) == (value[0], bound[0])
+
+
+def test_a_gap_within_its_bound_is_no_kink():
+    assert judged(3.0, 2.0, noise=1.0).half == 0
+    kink = judged(3.0, 2.0, noise=1e-3)
+    # spread of the narrowest cell of ratio 2, (2·0.002 + 0.002)/1, six times: half of 2 + 0.036
+    assert kink.half == pytest.approx(1 + 0.018, rel=1e-9)
+
+
+def test_a_gap_that_doubles_is_a_jump():
+    assert judged(3 + 1 / H, 1 / H).jump
+    assert not judged(3.0, 2.0).jump
+
+
+class Ladders(Oracle):
+    """An oracle that is told what each ladder of steps shows."""
+
+    def __init__(self, *slopes, noise=0.0, here=True):
+        super().__init__(Subject(Function(lambda x: x), [np.ones(1)]), np.ones(1))
+        self.slopes, self.noise, self.here, self.asked = list(slopes), noise, here, []
+
+    def _probe(self, evaluate, steps, joint=False):
+        self.asked.append(steps)
+        n = len(steps)
+        return np.zeros(n), np.full(n, self.noise), np.zeros(n)
+
+    def _judge(self, steps, central, noise, gap):
+        return self.slopes[len(self.asked) - 1]
+
+    def _at_the_point(self, *_):
+        return self.here
+
+    def look(self, got=0.0, goal=1e-3):
+        return self.look_closely(lambda t: (np.ones(1), t), 1.0, got, 0.0, goal)
+
+
+SURE, VAGUE, WIDER = Slope(1.0, 1e-4), Slope(2.0, 1e-2), Slope(3.0, 1e-1)
+KINK, JUMP = Slope(1.0, 1e-4, half=0.5), Slope(4.0, 1e-9, jump=True)
+
+
+def test_one_ladder_is_enough_where_it_decides():
+    oracle = Ladders(SURE)
+    assert oracle.look() is SURE
+    assert oracle.asked == [[2.0**-s for s in range(6, 13)]]
+    oracle = Ladders(Slope(1.0, 1e-3))
+    assert oracle.look().bound == 1e-3  # just so
+    assert len(oracle.asked) == 1
+
+
+def test_a_vague_ladder_is_followed_by_a_long_one():
+    oracle = Ladders(VAGUE, SURE)
+    assert oracle.look() is SURE
+    assert oracle.asked[1] == [2.0**-s for s in range(-3, 28)]
+
+
+@pytest.mark.parametrize(
+    ("slopes", "best"),
+    [
+        ([VAGUE, WIDER], VAGUE),
+        ([WIDER, VAGUE], VAGUE),
+        ([JUMP, WIDER], WIDER),
+        ([WIDER, JUMP], WIDER),
+        ([VAGUE, Slope(9.0, 1e-2)], Slope(9.0, 1e-2)),  # of two as good the later
+    ],
+)
+def test_of_ladders_that_decide_nothing_the_best_counts(slopes, best):
+    assert Ladders(*slopes).look() == best
+
+
+def test_a_kink_that_admits_what_is_said_is_looked_at_once_more():
+    assert Ladders(KINK, here=True).look(got=1.2) is KINK
+    oracle = Ladders(KINK, SURE, here=False)
+    assert oracle.look(got=1.2) is SURE
+    assert len(oracle.asked) == 2
+
+
+def test_a_kink_that_does_not_admit_it_is_looked_for_over_more_steps():
+    oracle = Ladders(KINK, KINK, KINK)
+    assert oracle.look(got=1.8) is KINK
+    assert len(oracle.asked) == 3
+    assert oracle.asked[1][0] == oracle.asked[2][0] == 8.0
+    assert oracle.asked[1][-1] == 2.0**-76  # without noise 2⁻⁷⁰ of the longest step, 2⁻⁶
+    assert oracle.asked[2][-1] == 2.0**-67  # and of 8
+
+
+def test_where_a_kink_hides_steps_go_down_to_the_noise():
+    oracle = Ladders(KINK, SURE, noise=1e-9, here=False)
+    oracle.look(got=1.2)
+    # the noise of the output is 1e-9 at 2⁻¹²: a hundred times that over ½
+    reach = 100 * 1e-9 * 2.0**-12 / 0.5
+    assert len(oracle.asked[1]) == int(np.log2(1 / reach)) + 1 + 3
+
+
+def test_noise_beyond_the_goal_asks_for_longer_steps():
+    oracle = Ladders(WIDER, VAGUE, SURE, noise=1.0)
+    assert oracle.look() is SURE
+    assert len(oracle.asked) == 3
+    # ten halvings more than 2⁻⁴ and NEAR: 2⁻⁶ times 2¹⁴
+    assert oracle.asked[1] == [2.0 ** (14 - 6 - k) for k in range(5)]
+    assert oracle.asked[2][0] == 8.0
