@@ -166,6 +166,23 @@ def test_a_second_backward_that_draws_again(source):
     assert (finding.about, finding.cause) == ("dw", "randomness-redrawn")
 
 
+@pytest.mark.parametrize("seeded", [True, False])
+def test_a_second_backward_that_draws_nothing_is_no_draw(seeded):
+    class Halved(Scale):
+        def __init__(self):
+            super().__init__()
+            if seeded:
+                self.rng = np.random.default_rng(0)
+
+        def backward(self, dout):
+            dx, grads = self.right(dout)
+            self.x = self.x / 2
+            return dx, grads
+
+    (finding,) = found_by(repeats, Halved())
+    assert (finding.about, finding.cause) == ("dw", "accumulates")
+
+
 def test_a_second_backward_that_raises():
     class Once(Scale):
         def forward(self, x):
@@ -357,6 +374,18 @@ def test_scaling_tells_nothing_of_numbers_out_of_range():
     assert _not_scaled("dx", 2.0**20, 0 * G, G, 0.0) is not None
 
 
+def test_a_penalty_on_what_is_merely_added_is_one_on_the_bias():
+    class Shift(Scale):
+        def forward(self, x):
+            return x + self.params["w"]
+
+        def backward(self, dout):
+            return dout.copy(), {"w": dout.sum(0) + 0.2 * self.params["w"]}
+
+    (finding,) = found_by(linearity, Shift())
+    assert finding.causes == ["bias-penalized", "penalty-extra"]
+
+
 def test_a_gradient_of_zeros_scales():
     assert _not_scaled("dx", 2.0**8, 0 * G, 0 * G, 0.0) is None
     assert _not_scaled("dx", 3.0, 0 * G, 0 * G, 0.0) is None
@@ -457,6 +486,26 @@ def test_a_finding_about_stale_weights_holds_the_new_truth():
     right = DOUT * new
     assert finding.expected == pytest.approx(right[finding.index], rel=1e-14)
     assert finding.got == pytest.approx((DOUT * Scale().params["w"])[finding.index], rel=1e-14)
+
+
+def test_old_weights_are_found_in_a_random_layer_too():
+    class Dropped(OldWeights):
+        def __init__(self):
+            super().__init__()
+            self.rng = np.random.default_rng(0)
+
+        def forward(self, x):
+            self.mask = self.rng.uniform(0.5, 1.5, x.shape)
+            return super().forward(x * self.mask)
+
+        def backward(self, dout):
+            dx, grads = super().backward(dout)
+            return dx * self.mask, grads
+
+    subject = Subject(Dropped(), [X])
+    (finding,) = history(subject, DOUT, subject.gradients(DOUT))
+    assert (finding.about, finding.cause) == ("dx", "stale-cache")
+    assert "after an update" in finding.message
 
 
 def test_what_the_laws_move_is_put_back():

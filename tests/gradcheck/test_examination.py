@@ -254,6 +254,20 @@ def test_a_narrow_gradient_that_is_not_finite():
     assert len([f for f in report.findings if f.about == "dw"]) == 1
 
 
+def test_a_gradient_of_the_wrong_form_does_not_hide_another():
+    layer = Scale(lambda dx, dw: (np.float32(1.7) * dx, {"w": dw[:2]}), np.float32)
+    report = check_layer(layer, NARROW)
+    assert ("dw", "shape") in told(report)
+    assert "dx" in {f.about for f in report.findings}
+    assert [(row.about, row.verdict) for row in report.rows] == [("dx", "wrong")]
+
+
+def test_a_gradient_of_another_form_in_float64_is_left_out():
+    layer = Scale(lambda dx, dw: (dx if dx.dtype == np.float32 else dx[:1], {"w": dw}), np.float32)
+    report = check_layer(layer, NARROW)
+    assert [(row.about, row.verdict) for row in report.rows] == [("dw", "right")]
+
+
 def test_a_narrow_layer_that_is_another_in_float64():
     class Other(Scale):
         def forward(self, x):
