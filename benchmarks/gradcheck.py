@@ -1,4 +1,4 @@
-"""The gradient checker beside its peers, on the corpus of right and wrong backward passes.
+"""The gradient checker beside its peers, on two corpora of right and wrong backward passes.
 
 python -m benchmarks.gradcheck [--right-seeds 2] [--limit 100] [--cases]
 
@@ -35,9 +35,9 @@ import numpy as np
 import torch
 from scipy.optimize import check_grad
 
-from gradcheck import Report, check_function, check_layer, check_loss
 from gradcheck.objects import walk
-from tests.gradcheck.corpus import Case, cases
+from tests.gradcheck.corpora import checked, every_case
+from tests.gradcheck.corpus import Case
 
 LARGE = 2_000  # entries beyond which the peers' own modes for large inputs are used
 
@@ -157,12 +157,7 @@ def _is_real(a: Any) -> bool:
 
 def ours(case: Case, seed: int) -> Outcome:
     """This project's checker."""
-    xs = case.inputs(np.random.default_rng(seed))
-    report: Report
-    if case.kind == "function":
-        report = check_function(*case.make(), *xs, seed=seed)
-    else:
-        report = (check_loss if case.kind == "loss" else check_layer)(case.make, *xs, seed=seed)
+    report = checked(case, seed)
     causes = tuple(report.findings[0].causes) if report.findings else ()
     return Outcome(report.verdict, report.forwards, report.backwards, report.seconds, causes)
 
@@ -361,8 +356,8 @@ def table(tallies: dict[str, Tally]) -> str:
 
 
 def chosen(limit: int | None) -> list[Case]:
-    """The corpus, or about `limit` cases spread over it."""
-    every = cases()
+    """Both corpora, or about `limit` cases spread over it."""
+    every = every_case()
     if limit is None or limit >= len(every):
         return every
     return [every[int(k)] for k in np.linspace(0, len(every) - 1, limit)]

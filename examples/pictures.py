@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from examples.lecture import capacity
 from layers import Graph, Linear, ReLU, Sequential
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
@@ -37,6 +38,7 @@ def main() -> None:
     circuit().draw(FOLDER / "circuit.png")
     neuron().draw(FOLDER / "sigmoid_neuron.png")
     two_layers().draw(FOLDER / "two_layers.png", input_shape=(64,))
+    capacity.draw(FOLDER)
     for path in sorted(FOLDER.glob("*.png")):
         print(path.relative_to(FOLDER.parent.parent))
 
