@@ -1,18 +1,20 @@
 """One training step of the same fully connected net, in this project and in its peers.
 
 Every program is given the same data, first weights, batches, loss (softmax), penalty (λ Σ W² on the
-weights) and learning rate, and has one method: `run(orders)` trains on the batches whose sample
-indices are the rows of `orders` and returns the mean data loss.
+weights) and learning rate, and has two methods: `run(orders)` trains on the batches whose sample
+indices are the rows of `orders` and returns the seconds it took; `parameters()` gives the
+weights and biases. None computes the gradient of its input; all read the loss of every step.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
 
 LEARNING_RATE = 0.01
-PENALTY = 1e-4
+PENALTY = 1e-3
 
 
 class Shape(NamedTuple):
@@ -27,11 +29,11 @@ SHAPES = {
     "digits": Shape(64, (64, 100, 10), 400),
     "mnist": Shape(64, (784, 128, 10), 200),
     "mnist256": Shape(256, (784, 256, 10), 60),
-    "cifar2": Shape(200, (3072, 50, 10), 50),
-    "cifar3": Shape(200, (3072, 100, 100, 10), 50),
-    "wide": Shape(256, (3072, 1024, 1024, 10), 12),
-    "slide": Shape(64, (4096, 4096, 10), 12),
-    "deep": Shape(128, (256, *(8 * (256,)), 10), 100),
+    "cifar2": Shape(200, (3072, 50, 10), 60),
+    "cifar3": Shape(200, (3072, 100, 100, 10), 60),
+    "wide": Shape(256, (3072, 1024, 1024, 10), 20),
+    "slide": Shape(64, (4096, 4096, 10), 20),
+    "deep": Shape(128, (256, *(8 * (256,)), 10), 80),
 }
 
 
@@ -53,10 +55,24 @@ class Job(NamedTuple):
         W = [rng.standard_normal((D, M), np.float32) * np.float32((2 / D) ** 0.5) for D, M in pairs]
         return cls(shape, x, y, W)
 
-    def orders(self, seed: int, epoch: int) -> Any:
-        """The batches of one epoch, as the Solver draws them."""
-        order = np.random.default_rng([seed, epoch]).permutation(len(self.y))
-        return order.reshape(self.shape.steps, self.shape.batch)
+    def orders(self, steps: int | None = None) -> Any:
+        """The batches of the first epoch over the samples of so many steps, as a Solver draws
+        them from seed 0."""
+        steps = self.shape.steps if steps is None else min(steps, self.shape.steps)
+        order = np.random.default_rng([0, 0]).permutation(steps * self.shape.batch)
+        return order.reshape(steps, self.shape.batch)
+
+    def loss_of(self, parameters: list[tuple[Any, Any]], steps: int) -> float:
+        """The data loss of these weights and biases on the samples of so many steps, in float64."""
+        n = min(steps, self.shape.steps) * self.shape.batch
+        a = self.x[:n].astype(np.float64)
+        for i, (W, b) in enumerate(parameters):
+            a = a @ np.asarray(W, np.float64) + np.asarray(b, np.float64)
+            if i < len(parameters) - 1:
+                a = np.maximum(a, 0)
+        a -= a.max(axis=1, keepdims=True)
+        log_p = a - np.log(np.exp(a).sum(axis=1, keepdims=True))
+        return float(-log_p[np.arange(n), self.y[:n]].mean())
 
 
 class Floor:
@@ -70,6 +86,7 @@ class Floor:
         self.dW = [np.empty_like(W) for W in self.W]
 
     def run(self, orders: Any) -> float:
+        start = time.perf_counter()
         a, d = self.a, self.d
         last = len(self.W) - 1
         for index in orders:
@@ -80,44 +97,71 @@ class Floor:
                 np.matmul(a[i].T, d[i + 1], out=self.dW[i])
                 if i:
                     np.matmul(d[i + 1], self.W[i].T, out=d[i])
-        return float("nan")
+        return time.perf_counter() - start
 
 
 class Handgrad:
-    """The real Solver: loss, penalty, evaluation and history included."""
+    """The real Solver: loss, penalty and history included.
 
-    def __init__(self, job: Job, activation: str = "ReLU") -> None:
-        import layers
-        from layers import Linear, Sequential
+    The look at 1,000 samples after an epoch, which no peer takes, is not in its time, but in
+    `evaluation`.
+    """
+
+    def __init__(self, job: Job, net: Any = None, loss: Any = None) -> None:
         from losses import L2, SoftmaxCrossEntropy
         from losses.objective import Objective
         from optim import SGD
 
-        chain: list[Any] = []
-        for W in job.W:
-            linear = Linear(*W.shape, rng=0)
-            linear.params["W"][...] = W
-            chain += [linear, getattr(layers, activation)()]
-        self.job = job
-        self.objective = Objective(Sequential(*chain[:-1]), SoftmaxCrossEntropy(), [L2(PENALTY)])
+        self.job, self.evaluation = job, 0.0
+        net = our_net(job) if net is None else net
+        loss = SoftmaxCrossEntropy() if loss is None else loss
+        self.objective = Objective(net, loss, [L2(PENALTY)])
         self.optimizer = SGD(LEARNING_RATE)
 
-    def run(self, orders: Any, seed: int = 0) -> float:
+    def run(self, orders: Any) -> float:
         """One epoch through Solver.train, which draws `orders` itself from its seed."""
         from solver import Solver
 
-        batch = self.job.shape.batch
+        start = time.perf_counter()
         solver = Solver(
-            self.objective, self.optimizer, epochs=1, batch_size=batch, seed=seed, quiet=True
+            self.objective, self.optimizer, epochs=1, batch_size=orders.shape[1], quiet=True
         )
+        evaluate, spent = solver.evaluate, []
+
+        def timed(x: Any, y: Any) -> Any:
+            began = time.perf_counter()
+            value = evaluate(x, y)
+            spent.append(time.perf_counter() - began)
+            return value
+
+        solver.evaluate = timed  # type: ignore[method-assign]
         n = orders.size
-        return float(solver.train((self.job.x[:n], self.job.y[:n]))[0]["data_loss"])
+        self.data_loss = solver.train((self.job.x[:n], self.job.y[:n]))[0]["data_loss"]
+        self.evaluation = sum(spent)
+        return time.perf_counter() - start - self.evaluation
+
+    def parameters(self) -> list[tuple[Any, Any]]:
+        params = self.objective.net.params
+        return [(params[name], params[f"{name[:-2]}.b"]) for name in params if name.endswith(".W")]
+
+
+def our_net(job: Job, activation: str = "ReLU") -> Any:
+    """The network of layers, with the job's first weights."""
+    import layers
+
+    chain: list[Any] = []
+    for W in job.W:
+        linear = layers.Linear(*W.shape, rng=0)
+        linear.params["W"][...] = W
+        chain += [linear, getattr(layers, activation)()]
+    return layers.Sequential(*chain[:-1])
 
 
 class Bare(Handgrad):
     """The objective and the update alone, without the Solver."""
 
-    def run(self, orders: Any, seed: int = 0) -> float:
+    def run(self, orders: Any) -> float:
+        start = time.perf_counter()
         objective, update = self.objective, self.optimizer.update
         x, y, n = self.job.x, self.job.y, objective.n_weights
         room = np.empty((orders.shape[1], x.shape[1]), np.float32)
@@ -129,46 +173,68 @@ class Bare(Handgrad):
                 _, grad = objective.value_and_grad(batch, y[index])
                 update(objective.theta, grad, n)
                 total += objective.data_loss
-        return total / len(orders)
+        return time.perf_counter() - start
 
 
 class Torch:
     """PyTorch, eager: the penalty as weight decay, which costs it least."""
 
-    def __init__(self, job: Job, fused: bool = False, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        job: Job,
+        fused: bool = False,
+        compiled: bool = False,
+        net: Any = None,
+        loss: Any = None,
+    ) -> None:
         import torch
 
         self.torch = torch
-        modules: list[Any] = []
-        for W in job.W:
-            linear = torch.nn.Linear(*W.shape)
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(W.T.copy()))
-                linear.bias.zero_()
-            modules += [linear, torch.nn.ReLU()]
-        self.net = torch.nn.Sequential(*modules[:-1])
+        self.net = torch_net(job) if net is None else net
         self.x, self.y = torch.from_numpy(job.x), torch.from_numpy(job.y)
-        weights = [p for p in self.net.parameters() if p.ndim == 2]
-        biases = [p for p in self.net.parameters() if p.ndim == 1]
+        parameters = list(self.net.parameters())
         self.optimizer = torch.optim.SGD(
-            [{"params": weights, "weight_decay": 2 * PENALTY}, {"params": biases}],
+            [
+                {"params": [p for p in parameters if p.ndim == 2], "weight_decay": 2 * PENALTY},
+                {"params": [p for p in parameters if p.ndim == 1]},
+            ],
             lr=LEARNING_RATE,
             fused=fused,
         )
-        self.loss = torch.nn.CrossEntropyLoss()
+        self.loss = torch.nn.CrossEntropyLoss() if loss is None else loss
         self.forward: Any = lambda x, y: self.loss(self.net(x), y)
         if compiled:
             self.forward = torch.compile(self.forward)
 
     def run(self, orders: Any) -> float:
-        torch, total = self.torch, 0.0
-        for index in torch.from_numpy(orders):
+        start = time.perf_counter()
+        total = 0.0
+        for index in self.torch.from_numpy(orders):
             loss = self.forward(self.x[index], self.y[index])
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             total += loss.item()
-        return total / len(orders)
+        self.data_loss = total / len(orders)
+        return time.perf_counter() - start
+
+    def parameters(self) -> list[tuple[Any, Any]]:
+        held = [p.detach().numpy() for p in self.net.parameters()]
+        return [(W.T, b) for W, b in zip(held[::2], held[1::2], strict=True)]
+
+
+def torch_net(job: Job, activation: Any = None) -> Any:
+    """The same network of PyTorch's modules."""
+    import torch
+
+    modules: list[Any] = []
+    for W in job.W:
+        linear = torch.nn.Linear(*W.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(W.T.copy()))
+            linear.bias.zero_()
+        modules += [linear, (activation or torch.nn.ReLU)()]
+    return torch.nn.Sequential(*modules[:-1])
 
 
 class Jax:
@@ -205,19 +271,26 @@ class Jax:
         self.epoch = jax.jit(epoch, donate_argnums=0)
 
     def run(self, orders: Any) -> float:
-        indices = self.jnp.asarray(orders)
+        start = time.perf_counter()
+        indices = orders.astype(np.int32)
         if self.scan:
             self.params, losses = self.epoch(self.params, indices, self.x, self.y)
-            return float(losses.mean())
-        total = 0.0
-        for index in indices:
-            self.params, loss = self.step(self.params, index, self.x, self.y)
-            total += float(loss)
-        return total / len(orders)
+            self.data_loss = float(losses.mean())
+        else:
+            total = 0.0
+            for index in indices:
+                self.params, loss = self.step(self.params, index, self.x, self.y)
+                total += float(loss)
+            self.data_loss = total / len(orders)
+        self.params[0][0].block_until_ready()
+        return time.perf_counter() - start
+
+    def parameters(self) -> list[tuple[Any, Any]]:
+        return [(np.asarray(W), np.asarray(b)) for W, b in self.params]
 
 
 class ScikitLearn:
-    """MLPClassifier, one epoch a call; it shuffles for itself."""
+    """MLPClassifier, one epoch a call; the batches are gathered at once."""
 
     def __init__(self, job: Job) -> None:
         from sklearn.neural_network import MLPClassifier
@@ -230,7 +303,7 @@ class ScikitLearn:
             solver="sgd",
             learning_rate_init=LEARNING_RATE,
             momentum=0.0,
-            alpha=2 * PENALTY * shape.batch,
+            alpha=2 * PENALTY * shape.batch,  # its penalty is alpha / (2 batch) Σ W²
             batch_size=shape.batch,
             shuffle=False,
         )
@@ -238,11 +311,13 @@ class ScikitLearn:
         self.net.partial_fit(job.x[: shape.batch], few, classes=np.arange(shape.sizes[-1]))
         self.net.coefs_ = [W.copy() for W in job.W]
         self.net.intercepts_ = [np.zeros(W.shape[1], np.float32) for W in job.W]
-        self.net._optimizer = None  # its parameters are those of the first weights
-        del self.net._optimizer
+        del self.net._optimizer  # its parameters are those of the first weights
 
     def run(self, orders: Any) -> float:
+        start = time.perf_counter()
         index = orders.ravel()
         self.net.partial_fit(self.job.x[index], self.job.y[index])
-        squares = sum(float((W * W).sum()) for W in self.net.coefs_)
-        return float(self.net.loss_) - PENALTY * squares  # its loss has the penalty in it
+        return time.perf_counter() - start
+
+    def parameters(self) -> list[tuple[Any, Any]]:
+        return list(zip(self.net.coefs_, self.net.intercepts_, strict=True))

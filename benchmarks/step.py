@@ -1,103 +1,233 @@
 """The time of a training step beside its floor and other programs.
 
 python -m benchmarks.step [--threads 2] [--rounds 9] [--shapes digits mnist …] [--programs …]
+                          [--budget 60] [--out DIR]
 
 The floor of a step is its matrix products and the gather of its batch. All programs train the same
-net on the same batches, from the same weights; their losses over the first epoch must agree before
-anything is timed. Rounds are interleaved in one process; a cell is the median of the rounds' time
-per step in µs, and the ratio is the median of the rounds' ratios to ours.
+net on the same batches, from the same weights; their weights after 20 steps, and the loss of these,
+must agree before anything is timed. Rounds are interleaved in one process; a cell is the median of
+the rounds' time per step in µs and, in brackets, its ratio to the floor.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
+import signal
 import statistics
-import sys
-import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import numpy as np
+
+from benchmarks import programs as all_programs
+from benchmarks.programs import SHAPES, Job
+from benchmarks.table import (
+    Report,
+    Times,
+    geometric_mean,
+    interleaved,
+    limit_threads,
+    micro,
+    parser,
+    peers,
+    positive,
+    ratios,
+    spread,
+    tell,
+)
+
+CHECKED_STEPS = 20
+LOSS_AGREES = 1e-5  # relative
+CHANGE_AGREES = 5e-3  # of the weights' change; without the penalty it would be several times that
+COMPILE_SECONDS = 60
+
+MAKERS: dict[str, tuple[str, Callable[[Job], Any]]] = {
+    "floor": ("", all_programs.Floor),
+    "handgrad": ("", all_programs.Handgrad),
+    "bare": ("", all_programs.Bare),
+    "torch": ("torch", all_programs.Torch),
+    "torch fused": ("torch", lambda job: all_programs.Torch(job, fused=True)),
+    "torch compile": ("torch", lambda job: all_programs.Torch(job, compiled=True)),
+    "jax step": ("jax", all_programs.Jax),
+    "jax scan": ("jax", lambda job: all_programs.Jax(job, scan=True)),
+    "scikit-learn": ("scikit-learn", all_programs.ScikitLearn),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time of a training step beside other programs.")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--shapes", nargs="*")
-    parser.add_argument("--programs", nargs="*")
-    options = parser.parse_args()
-    if options.threads == 1:  # before JAX starts
-        os.environ["XLA_FLAGS"] = (
-            "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        )
-    from threadpoolctl import threadpool_limits
-
-    from benchmarks.programs import SHAPES
-
-    with threadpool_limits(options.threads):
-        print(f"{options.threads} threads, {options.rounds} interleaved rounds, µs per step")
-        for name in options.shapes or SHAPES:
-            compare(name, options)
+    made = parser("step", __doc__, rounds=9)
+    made.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
+    made.add_argument("--programs", nargs="*", choices=MAKERS, default=list(MAKERS))
+    made.add_argument("--steps", type=positive, help="of an epoch, instead of each shape's own")
+    made.add_argument("--budget", type=float, default=60, help="seconds of rounds a shape (60)")
+    options = made.parse_args()
+    limit_threads(options.threads)
+    there = peers(*{MAKERS[name][0] for name in options.programs} - {""})
+    names = [name for name in options.programs if MAKERS[name][0] in ("", *there)]
+    report = Report("step", options)
+    report.line(f"{options.rounds} interleaved rounds, median µs per step (ratio to the floor)")
+    found: dict[str, Times] = {}
+    for shape in options.shapes:
+        found[shape] = measure(shape, names, options)
+    tables(report, found, names)
+    report.finish(lambda figure: plot(figure, found, names))
 
 
-def programs(job: Any, wanted: list[str] | None, threads: int) -> dict[str, Any]:
-    """The programs that are installed, by name."""
-    from benchmarks import programs as all_programs
+def measure(name: str, names: list[str], options: Any) -> Times:
+    """The seconds per step of each program at this shape, round by round."""
+    shape = SHAPES[name]
+    if options.steps:
+        shape = shape._replace(steps=options.steps)
+    job, made = Job.make(shape), {}
+    for key in names:
+        tell(f"{name}: {key}")
+        program = started(key, job)
+        if program is not None:
+            made[key] = program
+    check(name, job, made)
+    orders = job.orders()
+    evaluations: list[float] = []
 
-    makers = {
-        "floor": lambda: all_programs.Floor(job),
-        "handgrad": lambda: all_programs.Handgrad(job),
-        "bare": lambda: all_programs.Bare(job),
-        "torch": lambda: all_programs.Torch(job),
-        "torch fused": lambda: all_programs.Torch(job, fused=True),
-        "torch compile": lambda: all_programs.Torch(job, compiled=True),
-        "jax step": lambda: all_programs.Jax(job),
-        "jax scan": lambda: all_programs.Jax(job, scan=True),
-        "scikit-learn": lambda: all_programs.ScikitLearn(job),
-    }
-    made = {}
-    for name, make in makers.items():
-        if wanted and name not in wanted:
-            continue
-        try:
-            made[name] = make()
-        except ImportError as error:
-            print(f"{name}: not installed ({error})", file=sys.stderr)
-    if any(name.startswith("torch") for name in made):
-        import torch
+    def runner(program: Any) -> Callable[[], float]:
+        def run() -> float:
+            seconds = float(program.run(orders))
+            evaluations.append(getattr(program, "evaluation", 0.0))
+            return seconds
 
-        torch.set_num_threads(threads)
-    return made
+        return run
+
+    for program in made.values():  # the epoch's own length is compiled, the buffers are made
+        program.run(orders)
+    times = interleaved(
+        {key: runner(program) for key, program in made.items()},
+        options.rounds,
+        per=shape.steps,
+        budget=options.budget,
+    )
+    tell("  " + ", ".join(f"{key} {micro(values)}" for key, values in times.items()))
+    tell(f"  (and {1e6 * max(evaluations):,.0f} µs to evaluate 1,000 samples after an epoch)")
+    return times
 
 
-def compare(name: str, options: Any) -> None:
-    from benchmarks.programs import SHAPES, Job
+def started(key: str, job: Job) -> Any:
+    """A program that has run the first 20 steps, which compiles it; None if it cannot."""
+    try:
+        with at_most(COMPILE_SECONDS if "compile" in key else 0):
+            program = MAKERS[key][1](job)
+            program.run(job.orders(CHECKED_STEPS))
+        return program
+    except Exception as error:
+        if "compile" not in key:
+            raise
+        lines = str(error).splitlines() or [""]
+        tell(f"  left out: {type(error).__name__}: {lines[0]}")
+        return None
 
-    job = Job.make(SHAPES[name])
-    made = programs(job, options.programs, options.threads)
-    first = {key: program.run(job.orders(0, 0)) for key, program in made.items()}
-    ours = first.get("handgrad", first.get("bare"))
-    for key, loss in first.items():
-        if key == "floor" or ours is None:
-            continue
-        if abs(loss - ours) > 1e-3 * abs(ours):
-            print(f"{name}: {key} has loss {loss:.6f}, ours {ours:.6f}: not the same work")
-    times: dict[str, list[float]] = {key: [] for key in made}
-    orders = job.orders(0, 0)
-    for _ in range(options.rounds):
-        for key, program in made.items():
-            start = time.perf_counter()
-            program.run(orders)
-            times[key].append((time.perf_counter() - start) / job.shape.steps * 1e6)
-    reference = times.get("handgrad") or next(iter(times.values()))
-    cells = []
-    for key, values in times.items():
-        ratios = [a / b for a, b in zip(values, reference, strict=True)]
-        cells.append(
-            f"  {key:13} {statistics.median(values):9.1f}   ×{statistics.median(ratios):.2f} "
-            f"({min(ratios):.2f}–{max(ratios):.2f})"
-        )
-    print(f"{name}: batch {job.shape.batch}, {'-'.join(map(str, job.shape.sizes))}")
-    print("\n".join(cells), flush=True)
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError after so many seconds; 0 is for ever."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"not compiled within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def check(name: str, job: Job, made: dict[str, Any]) -> None:
+    """Raise unless all programs have done the same work: the same weights after the same steps."""
+    trained = {key: program for key, program in made.items() if hasattr(program, "parameters")}
+    if not trained:
+        return
+    (first, ours), *_ = trained.items()
+    change = changes(job, ours)
+    loss = job.loss_of(ours.parameters(), CHECKED_STEPS)
+    for key, program in trained.items():
+        other = job.loss_of(program.parameters(), CHECKED_STEPS)
+        apart = np.linalg.norm(changes(job, program) - change) / np.linalg.norm(change)
+        if not (abs(other - loss) <= LOSS_AGREES * abs(loss) and apart <= CHANGE_AGREES):
+            raise SystemExit(
+                f"{name}: {key} does other work than {first}: after {CHECKED_STEPS} steps its loss "
+                f"is {other:.7f} against {loss:.7f}, its weights' change {100 * apart:.2f} % apart"
+            )
+
+
+def changes(job: Job, program: Any) -> Any:
+    """What training has changed in the weights and biases, as one vector in float64."""
+    parts = []
+    for first, (W, b) in zip(job.W, program.parameters(), strict=True):
+        parts += [(np.asarray(W, np.float64) - first).ravel(), np.asarray(b, np.float64)]
+    return np.concatenate(parts)
+
+
+# -- the report ----------------------------------------------------------------------------
+
+
+def tables(report: Report, found: dict[str, Times], names: list[str]) -> None:
+    """Time and ratio to the floor; then each peer's time over ours."""
+    base = "floor" if "floor" in names else names[0]
+    rows = []
+    for shape, times in found.items():
+        batch, sizes, _ = SHAPES[shape]
+        cells = [
+            f"{micro(times[key])} (×{spread(ratios(times[key], times[base]))})"
+            if key in times
+            else "–"
+            for key in names
+        ]
+        rows.append([shape, str(batch), layer_sizes(sizes), *cells])
+    report.table(["shape", "batch", "sizes", *names], rows)
+    report.data["seconds per step"] = found
+    ours = "handgrad" if "handgrad" in names else base
+    others = [key for key in names if key != ours]
+    if not others:
+        return
+    report.line(f"Time over {ours}'s, median (spread) of the rounds' ratios; above 1 is slower.")
+    rows = [
+        [shape, *(spread(ratios(t[key], t[ours])) if key in t else "–" for key in others)]
+        for shape, t in found.items()
+    ]
+    means = []
+    for key in others:
+        middles = [statistics.median(ratios(t[key], t[ours])) for t in found.values() if key in t]
+        means.append(f"{geometric_mean(middles):.2f}" if middles else "–")
+    report.table(["shape", *others], [*rows, ["geometric mean", *means]])
+
+
+def layer_sizes(sizes: tuple[int, ...]) -> str:
+    """784-128-10; 256-(256×8)-10 where many are alike."""
+    inner = sizes[1:-1]
+    if len(inner) > 3 and len(set(inner)) == 1:
+        return f"{sizes[0]}-({inner[0]}×{len(inner)})-{sizes[-1]}"
+    return "-".join(map(str, sizes))
+
+
+def plot(figure: Any, found: dict[str, Times], names: list[str]) -> None:
+    """Bars: each program's step over the floor, shape by shape."""
+    axes = figure.add_subplot()
+    base = "floor" if "floor" in names else names[0]
+    shown = [key for key in names if key != base]
+    width = 0.8 / max(len(shown), 1)
+    for i, key in enumerate(shown):
+        pairs = [(k, ratios(t[key], t[base])) for k, t in enumerate(found.values()) if key in t]
+        middles = [statistics.median(r) for _, r in pairs]
+        errors = [
+            [m - min(r) for m, (_, r) in zip(middles, pairs, strict=True)],
+            [max(r) - m for m, (_, r) in zip(middles, pairs, strict=True)],
+        ]
+        places = [k + (i - (len(shown) - 1) / 2) * width for k, _ in pairs]
+        axes.bar(places, middles, width, yerr=errors, error_kw={"linewidth": 0.7}, label=key)
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(found)), list(found))
+    axes.set_ylabel(f"time of a step over the {base}'s")
+    axes.legend(ncols=4, fontsize="small")
 
 
 if __name__ == "__main__":

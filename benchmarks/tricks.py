@@ -1,0 +1,216 @@
+"""What each trick of the training step saves, measured by switching it off.
+
+python -m benchmarks.tricks [--threads 2] [--rounds 15] [--shapes digits mnist wide]
+                            [--tricks …] [--out DIR]
+
+Each trick is switched off from outside, by a patch that lives in this file alone. A round times one
+epoch through the real Solver with everything on, then without the trick (every other round the
+other way round). A cell is what a step saves: µs, and percent of the step without the trick, each
+the median of the rounds with their spread. Both must reach the same loss, but for the order of the
+samples. What is below 0, or within its spread of it, saves nothing at that shape.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+import layers.base
+import layers.relu
+import layers.vector
+import losses.classes
+import losses.penalties
+import optim.base
+import solver
+from benchmarks.programs import SHAPES, Handgrad, Job
+from benchmarks.table import (
+    Report,
+    interleaved,
+    limit_threads,
+    parser,
+    positive,
+    spread,
+    tell,
+)
+
+HUGE = 2**40
+Off = Callable[[], Any]  # a context manager: while inside, the trick is off
+
+
+# -- the tricks, off -----------------------------------------------------------------------
+
+
+def fresh_buffers() -> Any:
+    """Every result is a new array; the gradients are still written in place."""
+
+    def buffer(self: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        held = None if self._buffers is None else self._buffers.get((name, shape))
+        return np.empty(shape, dtype) if held is None or held.dtype is not dtype else held
+
+    return patch.object(layers.base.Layer, "buffer", buffer)
+
+
+def copied_gradients() -> Any:
+    """Layers write gradients into buffers of their own, which are copied into the vector."""
+    driven = layers.vector.ParameterVector.driven
+
+    @contextmanager
+    def without_views(self: Any) -> Iterator[None]:
+        with driven(self):
+            for _, layer in self.leaves:
+                layer._buffers = {}
+            yield
+
+    return patch.object(layers.vector.ParameterVector, "driven", without_views)
+
+
+def first_dx() -> Any:
+    """The first layer computes its dx, too."""
+
+    def parameter_gradients(self: Any, dout: Any) -> Any:
+        return self.backward(dout)[1]
+
+    return patch.object(layers.Sequential, "parameter_gradients", parameter_gradients)
+
+
+@contextmanager
+def whole_update() -> Iterator[None]:
+    """Each operation of the update passes over the whole vector; on one thread."""
+    with patch.object(optim.base, "BLOCK_BYTES", HUGE):
+        yield
+
+
+def one_thread() -> Any:
+    """A long vector is updated by one thread."""
+    return patch.object(optim.base, "PARALLEL", HUGE)
+
+
+def whole_penalty() -> Any:
+    """Each operation of the penalty passes over all weights."""
+    return patch.object(losses.penalties, "BLOCK", HUGE)
+
+
+def number_zero() -> Any:
+    """ReLU compares with the number 0."""
+    return patch.object(layers.relu, "constant", lambda value, shape, dtype: dtype.type(value))
+
+
+def summed_rows() -> Any:
+    """db is NumPy's sum over the rows."""
+
+    def parameter_gradients(self: Any, dout: Any) -> Any:
+        dout, x = self.recall(dout)
+        W, b = self.params["W"], self.params["b"]
+        dW = np.matmul(x.T, dout, out=self.buffer("dW", W.shape, W.dtype))
+        db = np.add.reduce(dout, axis=0, out=self.buffer("db", b.shape, b.dtype))
+        return {"W": dW, "b": db}
+
+    return patch.object(layers.Linear, "parameter_gradients", parameter_gradients)
+
+
+def samples_first() -> Any:
+    """The loss works on scores laid out as they come, (N, C)."""
+    return patch.object(losses.classes, "FEW_CLASSES", 0)
+
+
+@contextmanager
+def drawn_each_step() -> Iterator[None]:
+    """Each step draws the indices of its batch, as in the lecture's loop."""
+    rng, in_order = np.random.default_rng(0), solver.batches
+
+    def batches(order: Any, batch_size: int) -> Iterator[Any]:
+        if batch_size == solver.EVALUATION_BATCH:
+            return in_order(order, batch_size)
+        return (rng.choice(len(order), batch_size) for _ in range(0, len(order), batch_size))
+
+    with patch.object(solver, "batches", batches):
+        yield
+
+
+def fancy_gather() -> Any:
+    """The batch is x[index]: a new array, its indices checked."""
+    return patch.object(solver, "gather", lambda x, index, out=None: x[index])
+
+
+TRICKS: dict[str, Off] = {
+    "buffers reused": fresh_buffers,
+    "gradients written in place": copied_gradients,
+    "no dx for the first layer": first_dx,
+    "blocked update": whole_update,
+    "threads of the update": one_thread,
+    "blocked penalty": whole_penalty,
+    "ReLU with an array of zeros": number_zero,
+    "db as a product with ones": summed_rows,
+    "classes-first loss": samples_first,
+    "order drawn once per epoch": drawn_each_step,
+    "gather into one room": fancy_gather,
+}
+OTHER_SAMPLES = {"order drawn once per epoch"}
+
+# What would be measured along with the trick is off on both sides.
+BOTH_SIDES: dict[str, Off] = {"blocked update": one_thread}
+
+
+# -- measured ------------------------------------------------------------------------------
+
+
+def main() -> None:
+    made = parser("tricks", __doc__, rounds=15)
+    made.add_argument("--shapes", nargs="*", choices=SHAPES, default=["digits", "mnist", "wide"])
+    made.add_argument("--tricks", nargs="*", choices=TRICKS, default=list(TRICKS))
+    made.add_argument("--steps", type=positive, help="of an epoch, instead of each shape's own")
+    made.add_argument("--budget", type=float, default=25, help="seconds a trick and shape (25)")
+    options = made.parse_args()
+    limit_threads(options.threads)
+    report = Report("tricks", options)
+    report.line(f"{options.rounds} interleaved pairs; what a step saves: µs; % of it without")
+    cells: dict[str, list[str]] = {name: [] for name in options.tricks}
+    report.data["seconds per step"] = {}
+    for name in options.shapes:
+        shape = SHAPES[name]
+        job = Job.make(shape._replace(steps=options.steps or shape.steps))
+        found = report.data["seconds per step"][name] = {}
+        for trick in options.tricks:
+            times = found[trick] = measure(trick, job, options)
+            saved = [1e6 * (b - a) for a, b in zip(times["on"], times["off"], strict=True)]
+            share = [100 * (b - a) / b for a, b in zip(times["on"], times["off"], strict=True)]
+            cells[trick] += [spread(saved, 1), f"{spread(share, 1)} %"]
+            tell(f"{name}: {trick}: {statistics.median(share):.1f} %")
+    head = [f"{name} {unit}" for name in options.shapes for unit in ("µs", "%")]
+    report.table(["trick", *head], [[trick, *row] for trick, row in cells.items()])
+    report.finish()
+
+
+def measure(trick: str, job: Job, options: Any) -> dict[str, list[float]]:
+    """The seconds of a step with the trick on and off, pair by pair."""
+    orders = job.orders()
+    programs = {"on": Handgrad(job), "off": Handgrad(job)}
+    both = BOTH_SIDES.get(trick)
+
+    def runner(side: str) -> Callable[[], float]:
+        def run() -> float:
+            with ExitStack() as inside:
+                if both is not None:
+                    inside.enter_context(both())
+                if side == "off":
+                    inside.enter_context(TRICKS[trick]())
+                return float(programs[side].run(orders))
+
+        return run
+
+    runners = {side: runner(side) for side in programs}
+    for run in runners.values():
+        run()
+    on, off = (programs[side].data_loss for side in ("on", "off"))
+    if trick not in OTHER_SAMPLES and not abs(on - off) <= 1e-5 * abs(on):
+        raise SystemExit(f"{trick}: without it the loss is {off:.7f}, with it {on:.7f}")
+    return interleaved(runners, options.rounds, per=len(orders), budget=options.budget)
+
+
+if __name__ == "__main__":
+    main()
