@@ -366,3 +366,28 @@ def test_a_loss_may_hand_out_what_it_likes():
     findings, got = call_once(subject, np.ones(()))
     assert findings == []
     np.testing.assert_array_equal(got["dscores"], X)
+
+
+def test_one_number_is_somebody_elses_too():
+    class Negative:
+        def forward(self, x):
+            return -x
+
+        def backward(self, dout):
+            np.negative(dout, out=dout)
+            return dout, {}
+
+    findings = told(Negative(), X[:1, :1], dout=np.ones((1, 1)))[0]
+    assert [f.cause for f in findings] == ["aliased-result"]
+    assert told(Negative(), X[:0], dout=np.ones((0, 3)))[0] == []
+
+
+def test_nothing_may_be_said_of_the_inputs_by_name():
+    class Sum:
+        def forward(self, a, b):
+            return a + b
+
+        def backward(self, dout):
+            return (dout.copy(), dout.copy()), {"x": None}
+
+    assert told(Sum(), X, X.copy())[0] == []

@@ -177,7 +177,15 @@ class Step(Corner):
         return x + (x > 0)
 
 
-@pytest.mark.parametrize("make", [Corner, Step])
+class Rough(Corner):
+    """y = x, rounded to hundredths on the way."""
+
+    def forward(self, x):
+        self.x = x
+        return (x + 1e14) - 1e14
+
+
+@pytest.mark.parametrize("make", [Corner, Step, Rough])
 def test_a_gradient_that_is_not_finite_where_there_is_no_slope(make):
     at_zero = X.copy()
     at_zero[2, 1] = 0.0
