@@ -77,6 +77,25 @@ class Elsewhere:
             text = f"with training = {not mode} the gradient is another than that of the forward"
             self.report.notes.append(text)
 
+    def far_out(self) -> None:
+        """Inputs a thousand times larger, where an exp overflows: worth a note as well."""
+        for factor in (1e3, -1e3):
+            xs = list(self.subject.xs)
+            for leaf in self.subject.leaves:
+                if leaf.is_input:
+                    xs[leaf.key] = np.asarray(xs[leaf.key] * factor, xs[leaf.key].dtype)
+            try:
+                there = self.subject.moved(xs)
+                y = there.forward()
+                found = floats(there.backward(np.ones(y.shape)))
+            except REFUSED:
+                continue
+            bad = [about for about, g in found.items() if not np.all(np.isfinite(g))]
+            if bad and np.all(np.isfinite(y)):
+                text = f"with inputs {factor:g} times as large, {', '.join(bad)} holds NaN or inf"
+                self.report.notes.append(f"{text} where forward is finite")
+                return
+
     def _probe(self, point: Point) -> bool:
         subject = self.subject.moved(point.xs, point.params)
         y = subject.forward()

@@ -65,6 +65,7 @@ class Examination:
             elsewhere.run()
             if report.verdict == "right" and not report.findings:
                 elsewhere.in_the_other_mode()
+                elsewhere.far_out()
 
     def _undecided(self, reason: str) -> None:
         if self.report.verdict == "right":
