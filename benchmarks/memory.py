@@ -17,6 +17,7 @@ takes back when it wants them.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -242,7 +243,7 @@ def epochs(path: Path, is_mapped: bool, limit: int) -> dict[str, float]:
     )
     with Watch() as watch:
         trainer.train((x, y))
-    seconds = min(b - a for a, b in zip(ends, ends[1:], strict=False))
+    seconds = min(b - a for a, b in itertools.pairwise(ends))
     return {"seconds": seconds, **watch.peak}
 
 

@@ -112,13 +112,13 @@ def torchs(part: str, job: Job) -> Any:
 
 
 def main() -> None:
-    made = parser("parts", __doc__, rounds=9)
+    made = parser("parts", __doc__, rounds=9, with_peers=True)
     made.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     made.add_argument("--steps", type=positive, default=SHAPES["mnist"].steps)
     made.add_argument("--samples", type=positive, default=10_000, help="evaluated (10000)")
     options = made.parse_args()
-    limit_threads(options.threads)
-    there = peers("torch", "scikit-learn")
+    there = peers(options, "torch", "scikit-learn")
+    limit_threads(options.threads, there)
     report = Report("parts", options)
     report.line(f"{options.rounds} interleaved rounds; µs per step at mnist (64, 784-128-10)")
     job = Job.make(SHAPES["mnist"]._replace(steps=options.steps))

@@ -55,14 +55,15 @@ MAKERS: dict[str, tuple[str, Callable[[Job], Any]]] = {
 
 
 def main() -> None:
-    made = parser("step", __doc__, rounds=9)
+    made = parser("step", __doc__, rounds=9, with_peers=True)
     made.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
     made.add_argument("--programs", nargs="*", choices=MAKERS, default=list(MAKERS))
     made.add_argument("--steps", type=positive, help="of an epoch, instead of each shape's own")
     made.add_argument("--budget", type=float, default=60, help="seconds of rounds a shape (60)")
     options = made.parse_args()
-    limit_threads(options.threads)
-    there = peers(*{MAKERS[name][0] for name in options.programs} - {""})
+    wanted = dict.fromkeys(MAKERS[name][0] for name in options.programs)
+    there = peers(options, *(package for package in wanted if package))
+    limit_threads(options.threads, there)
     names = [name for name in options.programs if MAKERS[name][0] in ("", *there)]
     report = Report("step", options)
     report.line(f"{options.rounds} interleaved rounds, median µs per step (ratio to the floor)")

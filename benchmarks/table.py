@@ -19,13 +19,17 @@ PACKAGES = ("numpy", "scipy", "torch", "jax", "scikit-learn")
 Times = dict[str, list[float]]
 
 
-def parser(name: str, about: str | None, rounds: int) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+def parser(
+    name: str, about: str | None, rounds: int, with_peers: bool = False
+) -> argparse.ArgumentParser:
+    """The options that every benchmark has; those with peers can do without."""
     line = (about or "").splitlines()[0]
     made = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=line)
     made.add_argument("--threads", type=positive, default=2, help="of every program (2)")
     made.add_argument("--rounds", type=positive, default=rounds, help=f"interleaved ({rounds})")
     made.add_argument("--out", type=Path, metavar="DIR", help=f"write {name}.md, .json, .png here")
+    if with_peers:
+        made.add_argument("--alone", action="store_true", help="without the other programs")
     return made
 
 
@@ -37,8 +41,9 @@ def positive(text: str) -> int:
     return value
 
 
-def limit_threads(threads: int) -> Any:
-    """Hold NumPy's BLAS, PyTorch and JAX to so many threads; call it before JAX is imported."""
+def limit_threads(threads: int, there: Sequence[str] = ()) -> Any:
+    """Hold NumPy's BLAS, and the peers that are there, to so many threads; JAX reads its setting
+    when it is imported."""
     if threads == 1:
         os.environ["XLA_FLAGS"] = (
             "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -46,7 +51,7 @@ def limit_threads(threads: int) -> Any:
     from threadpoolctl import threadpool_limits
 
     limits = threadpool_limits(threads)
-    if installed("torch"):
+    if "torch" in there:
         import torch
 
         torch.set_num_threads(threads)
@@ -62,8 +67,10 @@ def installed(package: str) -> bool:
     return True
 
 
-def peers(*packages: str) -> list[str]:
+def peers(options: argparse.Namespace, *packages: str) -> list[str]:
     """Those of the peers that are installed; a line on stderr for each that is not."""
+    if options.alone:
+        return []
     for package in packages:
         if not installed(package):
             tell(f"{package} is not installed: left out")

@@ -83,18 +83,18 @@ class Torch:
 
 
 def main() -> None:
-    made = parser("updates", __doc__, rounds=9)
+    made = parser("updates", __doc__, rounds=9, with_peers=True)
     made.add_argument("--sizes", nargs="*", type=size, default=list(SIZES))
     made.add_argument("--rules", nargs="*", choices=RULES, default=list(RULES))
     made.add_argument("--large", action="store_true", help="1e8 parameters, too")
     options = made.parse_args()
-    with_torch = bool(peers("torch"))
+    there = peers(options, "torch")
     report = Report("updates", options)
     report.line(f"{options.rounds} interleaved rounds, µs per update")
     sizes = [*options.sizes, *([LARGE] if options.large else [])]
     report.data["seconds per update"] = found = {
         rule: {
-            n: {t: measure(rule, n, t, options.rounds, with_torch) for t in counts(options)}
+            n: {t: measure(rule, n, t, options.rounds, there) for t in counts(options)}
             for n in sizes
         }
         for rule in options.rules
@@ -116,15 +116,15 @@ def counts(options: Any) -> list[int]:
     return sorted({1, options.threads})
 
 
-def measure(rule: str, n: int, threads: int, rounds: int, with_torch: bool) -> Times:
+def measure(rule: str, n: int, threads: int, rounds: int, there: list[str]) -> Times:
     """The seconds of one update, round by round."""
     tell(f"{rule}, {n:,} parameters, {threads} threads")
-    limit_threads(threads)
+    limit_threads(threads, there)
     rng = np.random.default_rng(0)
     theta = rng.standard_normal(n, np.float32)
     grad = rng.standard_normal(n, np.float32)
     programs: dict[str, Any] = {"handgrad": Ours(rule, theta, grad, threads)}
-    if with_torch:
+    if "torch" in there:
         programs["torch fused"] = Torch(rule, theta, grad, True)
         programs["torch default"] = Torch(rule, theta, grad, None)
     for name, program in programs.items():

@@ -84,13 +84,13 @@ print("test accuracy %.4f" % right)
 
 def main() -> None:
     """Run the rounds and print the medians."""
-    made = parser("whole_job", __doc__, rounds=15)
+    made = parser("whole_job", __doc__, rounds=15, with_peers=True)
     made.add_argument("--pairs", type=int, dest="rounds", help="the same as --rounds")
     made.add_argument("--epochs", type=int, help="instead of the configuration's, for a quick look")
     options = made.parse_args()
     settings = [f"solver.epochs={options.epochs}"] if options.epochs else []
     parts = build(read(CONFIG, settings))
-    there = peers("scikit-learn", "torch")
+    there = peers(options, "scikit-learn", "torch")
     accuracy: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         jobs = commands(parts, Path(folder), settings, options.threads)
