@@ -64,6 +64,8 @@ def nearby(layer, x, dout=None):
         (-1.1, [0.0, 0.5, 1.0], False),
         (1.9, [0.0, 0.0, 1.0], False),
         (-5.0, [-10.0, 0.0], True),
+        (2.5, [1.0, 1.0, 2.0], False),
+        (2.5, [1.0, 1.5, 2.0], True),
         (10.0005, [0.0, 10.0], True),
         (10.002, [0.0, 10.0], False),
         (-1e-4, [0.0, 1.0], True),  # just so
@@ -182,6 +184,12 @@ def test_entries_that_fit_their_slopes_need_no_excuse():
     rows = [[[0.4, 0.0]], [[0.4, 1.0]]] * (POINTS // 2)
     assert held_against([[0.5, 0.9]], rows)  # the first is right by its slopes
     assert not held_against([[0.9, 0.9]], rows)
+
+
+def test_an_exact_entry_needs_no_excuse():
+    rows = [[[0.4, 0.0]], [[0.4, 1.0]]] * (POINTS // 2)
+    assert held_against([[0.0, 0.9]], rows, bound=0.0, half=0.0)
+    assert not held_against([[0.1, 0.9]], rows, bound=0.0, half=0.0)
 
 
 def test_where_points_beside_differ_more_are_asked():

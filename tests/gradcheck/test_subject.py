@@ -319,6 +319,13 @@ def test_what_forward_and_backward_write_into_is_noted():
     }
 
 
+def test_large_layers_are_not_copied_around_each_call(monkeypatch):
+    subject = Subject(Scale(), [X])
+    for most, watched in ((6, True), (5, False)):  # four inputs and two parameters
+        monkeypatch.setattr("gradcheck.subject.MOST", most)
+        assert (subject._watch([X]) is not None) == watched
+
+
 # -- sorting out ---------------------------------------------------------------------------
 
 G, H = np.ones((2, 2)), np.zeros((2, 2))
