@@ -36,9 +36,19 @@ def gather(
     """
     if isinstance(x, MappedRows):
         return gather(x.base, x.rows[index], out)
+    if not (x.flags.c_contiguous and x.flags.aligned):
+        return _strided(x, index, out)
     if out is None:
         return np.take(x, index, axis=0)
     if out.dtype == x.dtype:
         return np.take(x, index, axis=0, out=out, mode="clip")
     np.copyto(out, np.take(x, index, axis=0, mode="clip"), casting="same_kind")
+    return out
+
+
+def _strided(x: NDArray[Any], index: NDArray[np.int64], out: NDArray[Any] | None) -> NDArray[Any]:
+    """The same of an array that does not lie row by row, of which np.take would copy all first."""
+    if out is None:
+        return np.ascontiguousarray(x[index])
+    np.copyto(out, x[index], casting="same_kind")
     return out

@@ -121,6 +121,11 @@ def as_rows(x: NDArray[Any], name: str) -> tuple[NDArray[Any], tuple[int, ...]]:
     if x.dtype.kind not in "uif":
         raise DataError(f"{name}: x must hold real numbers, got dtype {x.dtype}")
     rows = x if x.ndim == 2 else x.reshape(len(x), -1)
+    if is_mapped(x) and not np.may_share_memory(rows, x):  # a copy of the whole file
+        raise DataError(
+            f"{name}: lies column by column in its file, so that its images cannot be mapped; "
+            "save np.ascontiguousarray(x), or read it into memory: mapped = false"
+        )
     if not is_mapped(rows):
         rows = np.ascontiguousarray(rows)
         check_finite(rows, f"{name}: x")

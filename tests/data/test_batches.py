@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,6 +45,25 @@ def test_gather(dtype, out_dtype, mapped):
     assert got.dtype == (out_dtype or dtype)
     assert out is None or got is out
     assert not np.shares_memory(got, x)
+
+
+@pytest.mark.parametrize("out_dtype", [None, np.uint8, np.float32])
+def test_an_array_that_lies_column_by_column_is_not_copied_for_a_batch(tmp_path, out_dtype):
+    rows = np.arange(2**22, dtype=np.uint8).reshape(2**12, 2**10)
+    np.save(tmp_path / "x.npy", np.asfortranarray(rows))
+    x = np.asarray(np.load(tmp_path / "x.npy", mmap_mode="r"))
+    index = np.array([7, 0, 4095, 7])
+    out = None if out_dtype is None else np.empty((4, 2**10), out_dtype)
+    tracemalloc.start()
+    try:
+        got = gather(x, index, out)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(got, rows[index])
+    assert got.flags.c_contiguous
+    assert out is None or got is out
+    assert peak < 2**16
 
 
 def test_gather_without_out_refuses_a_sample_that_is_not_there():

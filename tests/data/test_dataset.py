@@ -44,6 +44,14 @@ def test_rows_of_a_mapped_array_stay_in_the_file(tmp_path):
     np.testing.assert_array_equal(part.x[1:], expected[[4]])
 
 
+def test_images_column_by_column_in_their_file_are_not_copied_from_it(tmp_path):
+    np.save(tmp_path / "x.npy", np.asfortranarray(np.arange(24).reshape(3, 2, 4)))
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    with pytest.raises(DataError, match=r"lies column by column .* np\.ascontiguousarray"):
+        from_arrays(x, [0, 1, 0])
+    assert from_arrays(np.array(x), [0, 1, 0]).x.shape == (3, 8)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "regression", "match"),
     [
