@@ -49,9 +49,15 @@ def build_data(config: schema.Config) -> tuple[Split, Standardize | None]:
 def _own_test(section: schema.Data, train: Dataset) -> Dataset | None:
     """The test set that comes with the data, if one does."""
     if isinstance(section, schema.Idx) and section.test_path is not None:
-        return load("idx", path=section.test_path, y_path=section.test_labels, labels=train.labels)
+        return load(
+            "idx",
+            path=section.test_path,
+            y_path=section.test_labels,
+            labels=train.labels,
+            max_bytes=section.max_bytes,
+        )
     if isinstance(section, schema.Cifar10) and section.own_test:
-        return load("cifar10", path=section.path, part="test")
+        return load("cifar10", path=section.path, part="test", max_bytes=section.max_bytes)
     return None
 
 
@@ -65,23 +71,27 @@ def _load(section: schema.Data, regression: bool) -> Dataset:
             delimiter=section.delimiter,
             header=section.header,
             regression=regression,
+            max_bytes=section.max_bytes,
         )
     if isinstance(section, schema.Npy):
         if section.labels is None:
-            return load("npz", path=section.path, regression=regression)
+            return load(
+                "npz", path=section.path, regression=regression, max_bytes=section.max_bytes
+            )
         return load(
             "npy",
             path=section.path,
             y_path=section.labels,
             mapped=section.mapped,
             regression=regression,
+            max_bytes=section.max_bytes,
         )
     if regression:
         raise ConfigError(f"loss.name: mse needs numbers as targets, {kind} has classes")
     if isinstance(section, schema.Idx):
-        return load("idx", path=section.path, y_path=section.labels)
+        return load("idx", path=section.path, y_path=section.labels, max_bytes=section.max_bytes)
     if isinstance(section, schema.Cifar10):
-        return load("cifar10", path=section.path)
+        return load("cifar10", path=section.path, max_bytes=section.max_bytes)
     options = {
         key: getattr(section, key)
         for key in ("samples", "classes", "noise", "turn", "seed")

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from data.files import MAX_BYTES
+
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Fraction = Annotated[float, Meta(ge=0, lt=1)]
@@ -68,7 +70,13 @@ class Blobs(Toy, tag="blobs"):
     noise: NotNegative = 0.3
 
 
-class Csv(DataSection, tag="csv", kw_only=True):
+class FileSection(DataSection):
+    """What every file has: the most memory that it may ask for when it is read."""
+
+    max_bytes: Annotated[int, Meta(ge=1, le=2**50)] = MAX_BYTES
+
+
+class Csv(FileSection, tag="csv", kw_only=True):
     """A table of text; `target` is the name or the number of the label's column."""
 
     path: str
@@ -77,7 +85,7 @@ class Csv(DataSection, tag="csv", kw_only=True):
     header: bool | None = None
 
 
-class Npy(DataSection, tag="npy", kw_only=True):
+class Npy(FileSection, tag="npy", kw_only=True):
     """Arrays of NumPy: `path` and `labels` two .npy files, or `path` one .npz with x and y.
 
     `mapped`: samples stay in their .npy file until they are in a batch.
@@ -88,7 +96,7 @@ class Npy(DataSection, tag="npy", kw_only=True):
     mapped: bool = False
 
 
-class Idx(DataSection, tag="idx", kw_only=True):
+class Idx(FileSection, tag="idx", kw_only=True):
     """MNIST's format: a file of images and one of labels, plain or .gz.
 
     With `test_path` and `test_labels`, the test set of its own, which then is not split off.
@@ -100,7 +108,7 @@ class Idx(DataSection, tag="idx", kw_only=True):
     test_labels: str | None = None
 
 
-class Cifar10(DataSection, tag="cifar10", kw_only=True):
+class Cifar10(FileSection, tag="cifar10", kw_only=True):
     """A folder of CIFAR-10, in its binary or its Python version, with a test set of its own."""
 
     path: str

@@ -207,3 +207,14 @@ def test_escape_sequences_are_printed_inert(
     path = tmp_path / "evil\x1b[31m.toml"
     path.write_text(GOOD.replace('"sgd"', '"\\u001b]0;owned\\u0007"'))
     assert "\x1b" not in complaint(capsys, "--config", str(path))
+
+
+def test_the_limit_on_memory_is_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "few.npz", x=np.arange(60.0).reshape(20, 3), y=np.arange(20) % 2)
+    config = tmp_path / "few.toml"
+    npz = f'name = "npy"\npath = "{tmp_path / "few.npz"}"\nmax_bytes = 400'
+    config.write_text(GOOD.replace('name = "digits"', npz))
+    said = complaint(capsys, "--config", str(config), "--dry-run")
+    assert "the limit is 400; raise max_bytes" in said
+    larger = "data.max_bytes=4000"
+    assert solver.main(["--config", str(config), "--dry-run", "--set", larger]) == 0
