@@ -561,7 +561,7 @@ def test_of_wrong_entries_that_were_sharpened_the_worst_is_told():
 
 
 def test_along_a_direction_through_kinks_the_error_is_what_lies_beyond():
-    result = compare_leaf(oracle_of(rectified, np.zeros(500)), LEAF, np.full(500, 0.5))
+    result = compare_leaf(oracle_of(rectified, np.zeros(500)), LEAF, np.full(500, 0.9))
     assert result.wrong is None
     assert result.unknown == 0
     assert result.error < 1e-6

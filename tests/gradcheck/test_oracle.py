@@ -759,7 +759,7 @@ def test_a_gap_that_stays_is_a_kink():
 @pytest.mark.parametrize(("errors", "ratio"), [(H**2, 4.0), (H, 2.0)])
 def test_each_level_comes_with_its_own_noise(errors, ratio):
     oracle, _ = line_of()
-    noise = np.array([9.0, 1.0, 4.0, 2.0, 8.0, 3.0, 5.0]) * 1e-12
+    noise = np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 1.0]) * 1e-12
     slope = oracle._judge(list(H), 3 + errors, noise, 0 * H)
     value, bound = extrapolate((3 + errors)[:, None], noise[:, None], ratio)
     assert (slope.value, slope.bound) == (value[0], bound[0])
