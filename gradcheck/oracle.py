@@ -163,8 +163,6 @@ class Oracle:
     def noise_where(self, changed: Array) -> float:
         """The noise of the projected output, summed over the outputs that a step changes."""
         parts = (self.weight * self.noise_y)[changed]
-        if parts.size == 0:
-            return 0.0
         return float(min(np.sum(parts), 4.0 * np.sqrt(np.sum(parts * parts))))
 
     # ---- directions ----------------------------------------------------------------
@@ -247,7 +245,7 @@ class Oracle:
         scale = self.entry_scale(leaf, float(values.flat[index])) * 2.0**-NEAR.start
         steps = [scale * 2.0**-s for s in _far(bound / goal)]
         evaluate = self._within(self._entry(leaf, index, values))
-        return self._judge(steps, *self._probe(evaluate, steps))
+        return self._judge(*self._probe(evaluate, steps))
 
     def _within(
         self, evaluate: Callable[[float], tuple[Array, float]]
@@ -348,7 +346,7 @@ class Oracle:
         while ladders:
             steps = [scale * 2.0**-s for s in ladders.pop(0)]
             central, noise, gap = self._probe(evaluate, steps, joint)
-            slope = self._judge(steps, central, noise, gap)
+            slope = self._judge(central, noise, gap)
             if not slope.jump and slope.bound <= goal:
                 if slope.half == 0:
                     return slope
@@ -377,11 +375,11 @@ class Oracle:
         _, _, gap = self._probe(evaluate, steps, joint)
         return bool(np.nanmax(gap) > slope.half)
 
-    def _judge(self, steps: list[float], central: Array, noise: Array, gap: Array) -> Slope:
+    def _judge(self, central: Array, noise: Array, gap: Array) -> Slope:
         smooth, smooth_bound = extrapolate(central[:, None], noise[:, None], 4.0)
         kinked, kinked_bound = extrapolate(central[:, None], noise[:, None], 2.0)
         size, size_bound = extrapolate(gap[:, None], 2.0 * noise[:, None], 2.0)
-        jump = _is_jump(np.asarray(steps), gap, noise)
+        jump = _is_jump(gap, noise)
         if size[0] > 2.0 * size_bound[0]:
             half = (float(size[0]) + float(size_bound[0])) / 2
             return Slope(float(kinked[0]), float(kinked_bound[0]), half, jump)
@@ -445,7 +443,7 @@ def _agreed(rows: list[tuple[Array, Array]]) -> tuple[Array, Array]:
     return best, least
 
 
-def _is_jump(steps: Array, gap: Array, noise: Array) -> bool:
+def _is_jump(gap: Array, noise: Array) -> bool:
     """Whether the gap between right and left slope doubles each time the step halves."""
     sure = np.isfinite(gap) & (gap > 100.0 * noise)
     last = np.flatnonzero(sure)[-4:]

@@ -206,8 +206,7 @@ def test_the_narrowest_interval_that_shorter_steps_do_not_contradict(given, take
 )
 def test_a_jump_doubles_the_gap_at_four_steps_running(gap, noise, jump):
     gap = np.array(gap, float)
-    steps = 2.0 ** -np.arange(len(gap))
-    assert _is_jump(steps, gap, np.full(len(gap), noise)) is jump
+    assert _is_jump(gap, np.full(len(gap), noise)) is jump
 
 
 @pytest.mark.parametrize(
@@ -732,7 +731,7 @@ H = 2.0 ** -np.arange(7)
 def judged(central, gap, noise=0.0):
     oracle, _ = line_of()
     central, gap = np.broadcast_to(central, 7) * 1.0, np.broadcast_to(gap, 7) * 1.0
-    return oracle._judge(list(H), central, np.full(7, noise), gap)
+    return oracle._judge(central, np.full(7, noise), gap)
 
 
 def test_a_smooth_line_has_a_slope_and_no_half():
@@ -760,7 +759,7 @@ def test_a_gap_that_stays_is_a_kink():
 def test_each_level_comes_with_its_own_noise(errors, ratio):
     oracle, _ = line_of()
     noise = np.array([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 1.0]) * 1e-12
-    slope = oracle._judge(list(H), 3 + errors, noise, 0 * H)
+    slope = oracle._judge(3 + errors, noise, 0 * H)
     value, bound = extrapolate((3 + errors)[:, None], noise[:, None], ratio)
     assert (slope.value, slope.bound) == (value[0], bound[0])
 
@@ -789,7 +788,7 @@ class Ladders(Oracle):
         n = len(steps)
         return np.zeros(n), np.full(n, self.noise), np.zeros(n)
 
-    def _judge(self, steps, central, noise, gap):
+    def _judge(self, central, noise, gap):
         return self.slopes[len(self.asked) - 1]
 
     def _at_the_point(self, *_):
