@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.mutation.mutants import Mutant, mutants
 from tests.mutation.trial import ROOT, Trial
 
+SUMMARY = (__doc__ or "").splitlines()[0]
 ACCEPTED = Path(__file__).with_name("accepted.toml")
 
 
@@ -27,12 +28,17 @@ def accepted(source: Path) -> dict[str, str]:
     return {entry["change"]: entry["reason"] for entry in lists}
 
 
+def listed(text: str) -> list[int]:
+    """The numbers in a text such as 3,17."""
+    return [int(word) for word in text.split(",")]
+
+
 def numbers_of(
     found: list[Mutant], known: dict[str, str], options: argparse.Namespace
 ) -> list[int]:
     """Which mutants to try: those named, or a sample of all that are not accepted."""
     if options.only:
-        return [int(word) for word in options.only.split(",")]
+        return sorted({n for n in options.only if 0 <= n < len(found)})
     order = list(range(len(found)))
     random.Random(options.seed).shuffle(order)  # so a larger sample holds the smaller one
     return sorted([n for n in order if found[n].change not in known][: options.sample])
@@ -56,16 +62,17 @@ def survivors(trial: Trial, source: Path, found: list[Mutant], numbers: list[int
 
 def main() -> int:
     """Try mutants of each file given; exit code 1 when one survives."""
-    words = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    words = argparse.ArgumentParser(prog="python -m tests.mutation", description=SUMMARY)
     words.add_argument("files", type=Path, nargs="+", help="such as gradcheck/oracle.py")
     words.add_argument("--sample", type=int, help="try so many of each file, chosen at random")
     words.add_argument("--seed", type=int, default=0, help="of the choice (default 0)")
-    words.add_argument("--only", default="", help="try these numbers alone, as in 3,17")
+    words.add_argument("--only", type=listed, help="try these alone, by number, as in 3,17")
     words.add_argument("--quick", action="store_true", help="run test_FILE*.py alone")
     words.add_argument("--list", action="store_true", help="print the mutants, try none")
     options = words.parse_args()
     for path in options.files:
-        if not (ROOT / path).is_file() or path.suffix != ".py":
+        inside = (ROOT / path).resolve().is_relative_to(ROOT)
+        if not (inside and (ROOT / path).is_file() and path.suffix == ".py"):
             words.error(f"{path} is no source file of the repository")
     lived = 0
     with contextlib.nullcontext() if options.list else Trial(options.quick) as trial:
