@@ -9,9 +9,14 @@ weights and biases. None computes the gradient of its input; all read the loss o
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
+
+from optim.base import PARALLEL
 
 LEARNING_RATE = 0.01
 PENALTY = 1e-3
@@ -101,10 +106,12 @@ class Floor:
 
 
 class Handgrad:
-    """The real Solver: loss, penalty and history included.
+    """The real Solver: loss, penalty, history and the look for NaN included.
 
-    The look at 1,000 samples after an epoch, which no peer takes, is not in its time, but in
-    `evaluation`.
+    `run` returns the seconds of an epoch's steps. What is done once an epoch, of which the peers
+    do nothing, is apart: in `evaluation` the look at 1,000 samples, in `between` the rest (the
+    order, the history, the look at all parameters). An epoch is a few dozen steps here; of a real
+    one, of hundreds or thousands, these are a small part.
     """
 
     def __init__(self, job: Job, net: Any = None, loss: Any = None) -> None:
@@ -112,7 +119,7 @@ class Handgrad:
         from losses.objective import Objective
         from optim import SGD
 
-        self.job, self.evaluation = job, 0.0
+        self.job, self.evaluation, self.between = job, 0.0, 0.0
         net = our_net(job) if net is None else net
         loss = SoftmaxCrossEntropy() if loss is None else loss
         self.objective = Objective(net, loss, [L2(PENALTY)])
@@ -126,19 +133,31 @@ class Handgrad:
         solver = Solver(
             self.objective, self.optimizer, epochs=1, batch_size=orders.shape[1], quiet=True
         )
-        evaluate, spent = solver.evaluate, []
+        evaluate, driven = solver.evaluate, self.objective.driven
+        spent = {"evaluation": 0.0, "steps": 0.0}
 
-        def timed(x: Any, y: Any) -> Any:
+        def timed_evaluate(x: Any, y: Any) -> Any:
             began = time.perf_counter()
             value = evaluate(x, y)
-            spent.append(time.perf_counter() - began)
+            spent["evaluation"] += time.perf_counter() - began
             return value
 
-        solver.evaluate = timed  # type: ignore[method-assign]
+        @contextmanager
+        def timed_steps() -> Iterator[None]:
+            with driven():
+                began = time.perf_counter()
+                yield
+                spent["steps"] += time.perf_counter() - began
+
         n = orders.size
-        self.data_loss = solver.train((self.job.x[:n], self.job.y[:n]))[0]["data_loss"]
-        self.evaluation = sum(spent)
-        return time.perf_counter() - start - self.evaluation
+        with (
+            patch.object(solver, "evaluate", timed_evaluate),
+            patch.object(self.objective, "driven", timed_steps),
+        ):
+            self.data_loss = solver.train((self.job.x[:n], self.job.y[:n]))[0]["data_loss"]
+        self.evaluation = spent["evaluation"]
+        self.between = time.perf_counter() - start - sum(spent.values())
+        return spent["steps"]
 
     def parameters(self) -> list[tuple[Any, Any]]:
         params = self.objective.net.params
@@ -161,6 +180,10 @@ class Bare(Handgrad):
     """The objective and the update alone, without the Solver."""
 
     def run(self, orders: Any) -> float:
+        from experiment.threads import thread_count
+
+        if self.objective.theta.size >= PARALLEL:  # as the Solver has it
+            self.optimizer.threads = thread_count()
         start = time.perf_counter()
         objective, update = self.objective, self.optimizer.update
         x, y, n = self.job.x, self.job.y, objective.n_weights

@@ -4,10 +4,11 @@ python -m benchmarks.tricks [--threads 2] [--rounds 15] [--shapes digits mnist w
                             [--tricks …] [--out DIR]
 
 Each trick is switched off from outside, by a patch that lives in this file alone. A round times one
-epoch through the real Solver with everything on, then without the trick (every other round the
-other way round). A cell is what a step saves: µs, and percent of the step without the trick, each
-the median of the rounds with their spread. Both must reach the same loss, but for the order of the
-samples. What is below 0, or within its spread of it, saves nothing at that shape.
+epoch through the real Solver, but for its evaluation, with everything on, then without the trick
+(every other round the other way round). A cell is what a step saves: µs, and percent of the step
+without the trick, each the median of the rounds with their spread. Both must reach the same loss,
+but for the order of the samples. What is below 0, or within its spread of it, saves nothing at that
+shape.
 """
 
 from __future__ import annotations
@@ -199,7 +200,7 @@ def measure(trick: str, job: Job, options: Any) -> dict[str, list[float]]:
                     inside.enter_context(both())
                 if side == "off":
                     inside.enter_context(TRICKS[trick]())
-                return float(programs[side].run(orders))
+                return float(programs[side].run(orders)) + programs[side].between
 
         return run
 
