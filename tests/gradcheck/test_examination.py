@@ -226,6 +226,17 @@ def test_a_narrow_gradient_further_off_than_rounding():
     assert 0 < finding.bound < 1e-4
 
 
+def test_a_gradient_told_of_in_float32_is_not_told_of_again():
+    def rough(dx, dw):
+        if dw.dtype == np.float32:
+            dw[1] *= np.float32(1.01)
+        return dx, {"w": dw * dw.dtype.type(1.7)}
+
+    report = check_layer(Scale(rough, np.float32), NARROW)
+    assert told(report) == [("dw", "precision-lost")]
+    assert [(row.about, row.verdict) for row in report.rows] == [("dx", "right"), ("dw", "wrong")]
+
+
 def test_parameters_may_be_narrower_than_the_input():
     def rough(dx, dw):
         dw[1] *= 1.01 if narrow[0] else 1.0
