@@ -41,7 +41,7 @@ class Examination:
         findings, got = call_once(subject, self.dout)
         report.findings += findings
         if got is None:
-            report.findings += blame_children(subject, self.dout, self.seed)
+            report.findings[:0] = blame_children(subject, self.dout, self.seed)
             return
         report.findings += children_writing(subject, self.dout)
         if not subject.leaves:

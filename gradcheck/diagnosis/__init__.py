@@ -24,9 +24,9 @@ from gradcheck.evidence import Evidence
 RULES: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     scale.precision,
     scale.rule,
-    scale.leak,
     path.zeros,
     path.label,
+    scale.leak,
     pointwise.missing,
     pointwise.spread,
     pointwise.rule,

@@ -311,7 +311,7 @@ def epsilon(e: Evidence) -> Iterator[str]:
     before = _error(e.got, e.expected)
     small = {
         name: value
-        for name, value in vars(e.subject.layer).items()
+        for name, value in {**vars(type(e.subject.layer)), **vars(e.subject.layer)}.items()
         if isinstance(value, float) and 0 < value <= 0.1
     }
     for name, value in small.items():

@@ -26,8 +26,9 @@ def rule(e: Evidence) -> Iterator[str]:
                 yield "constant-leak"
             return
         if e.is_input:  # of a function: what is penalized is its argument
-            ratio = _beyond(e, c)
-            yield "penalty-missing" if ratio == 0 else "penalty-factor"
+            left_out = _left_out(e, c)
+            yield "penalty-missing" if left_out else "penalty-factor"
+            yield "penalty-factor" if left_out else "penalty-missing"
             yield "path-missing"
             return
         truth, given = _at_nothing(e)
@@ -46,14 +47,14 @@ def rule(e: Evidence) -> Iterator[str]:
         return
 
 
-def _beyond(e: Evidence, c: float) -> float:
-    """What is given of a penalty, beside what is right: the shares of x far out, where it rules."""
-    far = e.at(tuple(np.asarray(x * 1e4) for x in e.main.xs))
-    if far is None:
-        return 0.0
-    x, given = far.value(e.about), far.got[e.about]
-    share = float(np.vdot(given, x) / np.vdot(x, x))
-    return 0.0 if abs(share) < 1e-3 * abs(c) else share / (share - c)
+def _left_out(e: Evidence, c: float) -> bool:
+    """Whether nothing of the penalty is given: far out, where it rules, the given share is none."""
+    for factor in (1e4, 30.0):
+        far = e.at(tuple(np.asarray(x * factor) for x in e.main.xs))
+        if far is not None:
+            x, given = far.value(e.about), far.got[e.about]
+            return abs(float(np.vdot(given, x) / np.vdot(x, x))) < 0.1 * abs(c)
+    return True
 
 
 def _follows(e: Evidence, residual: Array) -> bool:

@@ -8,6 +8,8 @@ from gradcheck.arrays import Array, peak
 from gradcheck.diagnosis.likeness import multiple, same, wrong_entries
 from gradcheck.evidence import Evidence, Trial
 
+STRAIGHT = 3  # a function of so few slopes is made of straight pieces
+
 
 def missing(e: Evidence) -> Iterator[str]:
     """got is dout itself, or a multiple of it."""
@@ -40,7 +42,8 @@ def rule(e: Evidence) -> Iterator[str]:
     if same(got, expected * slope):
         yield "derivative-doubled"
         return
-    yield from _elsewhere(e, slope, given)
+    if np.unique(np.round(slope, 6)).size > STRAIGHT:
+        yield from _elsewhere(e, slope, given)
     total = multiple(got + expected, dout)
     if total is not None and total > 0:
         yield "mask-inverted"

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +26,15 @@ def rule(e: Evidence) -> Iterator[str]:
                 yield "summed-everything"
                 return
     if e.is_input and _rows_left_out(got, expected):
-        empty = ~np.any(got.reshape(len(got), -1), axis=1)
-        yield "part-of-batch" if _same_rows(e, empty) else "path-missing"
+        yield "part-of-batch" if _same_rows(e) else "path-missing"
         yield "path-missing"
         return
     if _another_axis(e):
         yield "wrong-axis"
+        return
+    if not e.is_input and _one_place(e):
+        yield "overlap-overwritten"
+        yield "part-of-batch"
         return
     parts = _shares(e, 0)
     if parts is not None:
@@ -54,19 +58,26 @@ def _rows_left_out(got: Array, expected: Array) -> bool:
     if got.ndim < 1 or len(got) < 2:
         return False
     flat, true = got.reshape(len(got), -1), expected.reshape(len(got), -1)
-    empty = ~np.any(flat, axis=1) & np.any(true, axis=1)
+    empty = _empty_rows(got, expected)
     if not empty.any() or empty.all():
         return False
     return multiple(flat[~empty], true[~empty]) is not None
 
 
-def _same_rows(e: Evidence, empty: Array) -> bool:
-    """Whether the same rows are empty when the samples have moved on by one."""
+def _same_rows(e: Evidence) -> bool:
+    """Whether the same rows are empty that should not be, when the samples have moved on by one."""
     trial = _moved_on(e)
     if trial is None:
         return True
-    there = trial.got[e.about]
-    return np.array_equal(~np.any(there.reshape(len(there), -1), axis=1), empty)
+    here, there = (_empty_rows(t.got[e.about], t.expected(e.about)) for t in (e.main, trial))
+    true = np.any(e.expected.reshape(len(here), -1), axis=1)
+    true &= np.roll(true, 1)  # rows that tell in both
+    return np.array_equal(here & true, there & true)
+
+
+def _empty_rows(got: Array, expected: Array) -> Array:
+    flat, true = got.reshape(len(got), -1), expected.reshape(len(got), -1)
+    return np.asarray(~np.any(flat, axis=1) & np.any(true, axis=1))
 
 
 def _moved_on(e: Evidence) -> Trial | None:
@@ -107,6 +118,22 @@ def _shares(e: Evidence, axis: int) -> Array | None:
     ):
         return np.asarray(whole)
     return None
+
+
+def _one_place(e: Evidence) -> bool:
+    """Only the first or the last place of several axes of the output has its share."""
+    y = e.main.y
+    for count in range(2, y.ndim):
+        for axes in itertools.combinations(range(y.ndim), count):
+            for place in (0, -1):
+                mask = np.zeros(y.shape)
+                index: list[Any] = [slice(None)] * y.ndim
+                for axis in axes:
+                    index[axis] = place
+                mask[tuple(index)] = 1
+                if same(e.got, e.main.share(e.about, mask)):
+                    return True
+    return False
 
 
 def _by_place(e: Evidence, parts: Array) -> bool:

@@ -187,6 +187,13 @@ def _hypotheses(forward: Forward, e: Evidence) -> Iterator[tuple[str, dict[int, 
         key = (cause, operations[k].line, operations[k].name, label)
         lines.setdefault(key, {})[k] = linear
     whole = [(cause, rules) for (cause, *_), rules in lines.items() if len(rules) > 1]
+    for (cause, *_), rules in lines.items():
+        if cause == "path-missing" and len(rules) > 2:
+            first, last = min(rules), max(rules)
+            whole += [
+                ("overlap-overwritten", {k: f for k, f in rules.items() if k != kept})
+                for kept in (first, last)
+            ]
     parts: list[tuple[str, dict[int, Linear]]] = [(c, {k: f}) for c, k, _, f in single]
     yield from sorted(whole + parts, key=lambda one: _rank(one[0]))
     axes: dict[Any, dict[int, Linear]] = {}

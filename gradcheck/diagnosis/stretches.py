@@ -213,6 +213,10 @@ def _of_standard(s: Stretch, tensors: list[Array]) -> Iterator[tuple[str, Deriva
         for means in (n, n - 1):
             if (sums, means) != (count, n):
                 yield "degrees-of-freedom", scaling.derivative(s.y.shape, s.axes, sums, means)
+    for cause, spread in _other_spreads(s, scaling, n):
+        for y in (s.y, s.y / inverse * spread):
+            changed = Scaling(y, spread, scaling.mean, count)
+            yield cause, changed.derivative(s.y.shape, s.axes, count, n)
     for shape in _finer(s.y.shape):
         within = _refined(s.y.shape, shape, s.axes)
         for others in _subsets(len(shape)):
@@ -228,6 +232,19 @@ def _of_standard(s: Stretch, tensors: list[Array]) -> Iterator[tuple[str, Deriva
         if t.shape == s.y.shape and not np.array_equal(t, s.y):
             with_other = Scaling(t, inverse, scaling.mean, count)
             yield "wrong-operand", with_other.derivative(s.y.shape, s.axes, count, n)
+
+
+def _other_spreads(s: Stretch, scaling: Scaling, n: int) -> Iterator[tuple[str, Array]]:
+    """1/√(variance + eps) with another count, without eps, or with eps outside the root."""
+    centred = s.y / scaling.inverse
+    squares = (centred**2).sum(axis=s.axes, keepdims=True)
+    eps = np.maximum(scaling.inverse**-2.0 - squares / scaling.count, 0.0)
+    for count in (n, n - 1, n + 1):
+        if count != scaling.count:
+            yield "degrees-of-freedom", 1 / np.sqrt(squares / count + eps)
+    spread = np.sqrt(squares / scaling.count)
+    yield "epsilon", 1 / spread
+    yield "epsilon", 1 / (spread + eps)
 
 
 def _as_factor(operations: list[Operation], s: Stretch) -> Iterator[tuple[str, dict[int, Linear]]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcheck import check_layer
-from layers import BatchNorm, Linear, ReLU, Sequential
+from layers import BatchNorm, Linear, ReLU, Sequential, Tanh
 
 SEEDS = range(5)
 TYPES = (np.float32, np.float64)
@@ -31,3 +31,14 @@ def test_samples_of_zeros_put_every_unit_at_its_kink(seed, dtype, rows):
     assert report.verdict != "wrong", report
     if rows < 4:
         assert report.verdict == "right", report
+
+
+def test_a_child_that_raises_is_named():
+    class Broken(Tanh):
+        def backward(self, dout):
+            raise KeyError("cache")
+
+    net = Sequential(Linear(3, 4, rng=0, dtype=np.float64), Broken())
+    report = check_layer(net, np.random.default_rng(0).normal(size=(5, 3)))
+    assert report.findings[0].cause == "raises"
+    assert "broken1" in report.findings[0].message
