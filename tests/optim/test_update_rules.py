@@ -11,6 +11,8 @@ import optim.base
 from losses import L1, L2
 from optim import SGD, Adam, AdamW, Optimizer, RMSProp
 
+LONG = 300_000  # parameters that two threads walk in these tests
+
 RULES = {
     "plain": lambda: SGD(0.1),
     "momentum": lambda: SGD(0.1, momentum=0.9),
@@ -274,7 +276,7 @@ def test_every_rule_is_tested_here():
 
 def _walked(make, threads, steps=3):
     rng = np.random.default_rng(4)
-    n = optim.base.PARALLEL + 7
+    n = LONG + 7
     theta = rng.normal(size=n).astype(np.float32)
     rule = make()
     rule.threads = threads
@@ -283,13 +285,15 @@ def _walked(make, threads, steps=3):
     return theta
 
 
-def test_threads_make_no_difference(make):
+def test_threads_make_no_difference(make, monkeypatch):
+    monkeypatch.setattr(optim.base, "PARALLEL", LONG)
     assert np.array_equal(_walked(make, 1), _walked(make, 3))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_threads_work_in_a_fork_of_a_process_that_has_used_them(make):
+def test_threads_work_in_a_fork_of_a_process_that_has_used_them(make, monkeypatch):
+    monkeypatch.setattr(optim.base, "PARALLEL", LONG)
     theta = _walked(make, 2)
     child = os.fork()
     if child == 0:
@@ -301,8 +305,9 @@ def test_threads_work_in_a_fork_of_a_process_that_has_used_them(make):
     assert os.waitpid(child, 0)[1] == 0
 
 
-@pytest.mark.parametrize("size", [61, optim.base.PARALLEL + 7])
-def test_penalties_of_an_update_are_those_of_the_gradient(make, size):
+@pytest.mark.parametrize("size", [61, LONG + 7])
+def test_penalties_of_an_update_are_those_of_the_gradient(make, size, monkeypatch):
+    monkeypatch.setattr(optim.base, "PARALLEL", LONG)
     rng = np.random.default_rng(0)
     start, grad = rng.normal(size=(2, size)).astype(np.float32)
     penalties, n = [L2(0.1), L1(0.02)], size - 5
