@@ -36,7 +36,16 @@ from experiment.command_line import check_options, command_line
 from experiment.config import read
 from experiment.divergence import Diverged, Examiner
 from experiment.errors import ConfigError, inert
-from experiment.folder import CHECKPOINTS, CONFIG, RunFolder, is_finished, new_folder, old_folder
+from experiment.folder import (
+    CHECKPOINTS,
+    CONFIG,
+    RunFolder,
+    is_finished,
+    new_folder,
+    old_folder,
+    put_written_back,
+    written,
+)
 from experiment.model import load
 from experiment.prediction import predict
 from experiment.resume import check_changes, table
@@ -167,6 +176,7 @@ class Solver:
         self.best: tuple[Array, dict[str, Array]] | None = None  # weights, running statistics
         self.best_score, self.best_loss = -math.inf, math.inf
         self.best_epoch = 0
+        self.placed = False  # where a checkpoint was made, if training went on from one
         self._setting = Setting(())
         self._started = time.perf_counter()
 
@@ -388,6 +398,7 @@ class Solver:
     def _go_on(self, checkpoint: Checkpoint) -> Place:
         """Be where the checkpoint was made."""
         place = put_back(self, checkpoint, self._setting)
+        self.placed = True
         tell = warn if self.checkpoints is None else self.checkpoints.tell
         for note in notes(checkpoint.facts, self._setting):
             tell(note)
@@ -524,7 +535,13 @@ def resume(options: Any) -> int:
                 raise ConfigError(f"--resume {path}: {error}") from None
             solver.checkpoints = checkpoints
             done = [] if checkpoint.starts_over else checkpoint.history
-            return train(solver, parts, RunFolder(path, parts, done), checkpoint)
+            kept = written(path)
+            try:
+                return train(solver, parts, RunFolder(path, parts, done), checkpoint)
+            except ConfigError:
+                if not solver.placed:  # the checkpoint does not fit: the run stays as it was
+                    put_written_back(path, kept)
+                raise
 
 
 def _threads(config: Config) -> AbstractContextManager[None]:

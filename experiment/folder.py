@@ -184,6 +184,21 @@ def old_folder(run: Path) -> Iterator[Path]:
 # -- what a run leaves -----------------------------------------------------------------------
 
 
+def written(path: Path) -> dict[str, bytes]:
+    """The files of a run that going on with it writes anew."""
+    found = {}
+    for name in (CONFIG, METRICS, SUMMARY):
+        with suppress(FileNotFoundError):
+            found[name] = (path / name).read_bytes()
+    return found
+
+
+def put_written_back(path: Path, kept: dict[str, bytes]) -> None:
+    """Those files as they were."""
+    for name, content in kept.items():
+        write_whole(path / name, [content])
+
+
 class RunFolder:
     """Writes what a run produces, as it is produced; each file is whole or not there.
 

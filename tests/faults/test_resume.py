@@ -601,3 +601,22 @@ def test_a_damaged_newest_checkpoint_costs_nothing_but_time(place, monkeypatch, 
 def test_options_that_do_not_go_together(arguments, message, capsys):
     assert program.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change", ["net.hidden=[5]", "optim.momentum=0.0"], ids=["a layer", "no moments"]
+)
+def test_a_refused_resume_leaves_the_run_as_it_was(tmp_path, capsys, change):
+    config, folder = tmp_path / "run.toml", tmp_path / "run"
+    config.write_text(
+        '[data]\nname = "blobs"\nsamples = 60\n[net]\nhidden = [4]\n'
+        '[optim]\nname = "sgd"\nlr = 0.1\nmomentum = 0.9\n'
+        '[solver]\nepochs = 2\ncheckpoint_every = "1 epoch"\n'
+    )
+    assert program.main(["--config", str(config), "--out", str(folder), "--quiet"]) == 0
+    names = ("config.toml", "metrics.jsonl", "summary.txt")
+    before = {name: (folder / name).read_bytes() for name in names}
+    arguments = ["--resume", str(folder), "--quiet", "--set", change, "--set", "solver.epochs=4"]
+    arguments += ["--allow-change", change.split("=")[0], "--allow-change", "solver.epochs"]
+    assert program.main(arguments) == 2
+    assert {name: (folder / name).read_bytes() for name in names} == before
