@@ -103,7 +103,7 @@ def _parse(path: Path, where: str) -> dict[str, Any]:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise ConfigError(f"{where}: larger than {MAX_BYTES:,} bytes")
-        return _loads(content.decode("utf-8").replace("\r\n", "\n"), where)
+        return _loads(content.decode("utf-8-sig").replace("\r\n", "\n"), where)
     except FileNotFoundError:
         near = _nearest_file(path)
         raise ConfigError(f"{where}: no such file{near}") from None

@@ -40,6 +40,9 @@ class Examination:
             return
         findings, got = call_once(subject, self.dout)
         report.findings += findings
+        if silent := subject.not_checked():
+            names = ", ".join(silent)
+            report.notes.append(f"not checked, as there is no gradient of it: {names}")
         if got is None:
             report.findings[:0] = blame_children(subject, self.dout, self.seed)
             return

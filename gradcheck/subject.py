@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gradcheck.arrays import Array, is_real
-from gradcheck.objects import Snapshot, walk, widen
+from gradcheck.objects import Snapshot, attributes, walk, widen
 from gradcheck.touch import MOST, Watch, unchanged
 
 Kind = Literal["layer", "loss"]
@@ -86,6 +86,7 @@ class Subject:
         self.snapshot = Snapshot(layer)
         self.param_names: tuple[str, ...] | None = None
         self._scalars: dict[str, float] = {}
+        self._own = {name: a for name, a in attributes(layer).items() if is_real(a)}
         self.params = self._read_params()
         self.leaves = self._find_leaves()
         self.last_y: Any = None
@@ -255,8 +256,7 @@ class Subject:
             dx, grads = raw
         elif self.kind == "layer":
             kept = getattr(self.layer, "grads", None)
-            if isinstance(kept, Mapping):
-                grads = kept
+            grads = kept if isinstance(kept, Mapping) else self._attributes_of_gradients()
         if self.kind == "loss":
             return (dx[0] if isinstance(dx, tuple | list) and dx else dx,), grads
         if len(self.xs) == 1:
@@ -274,6 +274,24 @@ class Subject:
             f"backward returns {_describe(dx)} for {len(self.xs)} inputs; "
             f"right would be ((dx1, …, dx{len(self.xs)}), grads)",
         )
+
+    def _attributes_of_gradients(self) -> dict[str, Any]:
+        """The gradients that a layer without `params` keeps beside W: dW, d_W, grad_W or W_grad."""
+        if getattr(self.layer, "params", None):
+            return {}
+        held = attributes(self.layer)
+        return {
+            name: held[other]
+            for name, value in self._own.items()
+            if held.get(name) is value  # what forward replaces is its cache
+            for other in (f"d{name}", f"d_{name}", f"grad_{name}", f"{name}_grad")
+            if isinstance(held.get(other), np.ndarray)
+        }
+
+    def not_checked(self) -> list[str]:
+        """Arrays of a layer that says nothing of `params`, for which it gives no gradient."""
+        silent = getattr(self.layer, "params", None) is None and self.kind == "layer"
+        return [name for name in self._own if name not in self.params] if silent else []
 
     # ---- moving --------------------------------------------------------------------
 

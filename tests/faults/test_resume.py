@@ -610,7 +610,7 @@ def test_a_refused_resume_leaves_the_run_as_it_was(tmp_path, capsys, change):
     config, folder = tmp_path / "run.toml", tmp_path / "run"
     config.write_text(
         '[data]\nname = "blobs"\nsamples = 60\n[net]\nhidden = [4]\n'
-        '[optim]\nname = "sgd"\nlr = 0.1\nmomentum = 0.9\n'
+        '[loss]\nname = "softmax"\n[optim]\nname = "sgd"\nlr = 0.1\nmomentum = 0.9\n'
         '[solver]\nepochs = 2\ncheckpoint_every = "1 epoch"\n'
     )
     assert program.main(["--config", str(config), "--out", str(folder), "--quiet"]) == 0

@@ -196,3 +196,41 @@ def test_the_layer_and_x_are_left_as_they_were() -> None:
 def test_assert_right_prints_the_report() -> None:
     with pytest.raises(AssertionError, match="dW"):
         assert_right(Affine(5, 3, off=(0, 0)), X)
+
+
+class Attributes:
+    """Parameters and gradients as attributes, `factor` times too large."""
+
+    def __init__(self, factor=1.0):
+        self.W, self.factor = np.random.default_rng(0).normal(size=(4, 3)), factor
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.factor * self.x.T @ dout
+        self.dx = dout @ self.W.T  # x is no parameter: forward replaces it
+        return self.dx.copy()
+
+
+def test_gradients_kept_as_attributes_are_checked():
+    x = np.random.default_rng(1).normal(size=(5, 4))
+    assert check_layer(Attributes(), x).verdict == "right"
+    report = check_layer(Attributes(7.0), x)
+    assert [(f.about, f.cause) for f in report.findings] == [("dW", "constant-scale")]
+
+
+def test_an_array_without_a_gradient_is_said():
+    class Silent(Attributes):
+        def backward(self, dout):
+            return dout @ self.W.T
+
+    report = check_layer(Silent(), np.random.default_rng(1).normal(size=(5, 4)))
+    assert report.notes == ["not checked, as there is no gradient of it: W"]
+
+
+@pytest.mark.parametrize("x", [3, np.arange(4), [1, 2]])
+def test_a_function_at_whole_numbers(x):
+    assert check_function(lambda x: (x**2).sum(), lambda x: 2 * x, x).verdict == "right"
+    assert check_function(lambda x: (x**2).sum(), lambda x: 3 * x, x).verdict == "wrong"
