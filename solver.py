@@ -40,11 +40,11 @@ from experiment.folder import (
     CHECKPOINTS,
     CONFIG,
     RunFolder,
+    files_of,
     is_finished,
     new_folder,
     old_folder,
-    put_written_back,
-    written,
+    put_back_files,
 )
 from experiment.model import load
 from experiment.prediction import predict
@@ -285,13 +285,11 @@ class Solver:
     ) -> None:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
-        watch_from = 0
-        if theta.size >= PARALLEL:
-            optimizer.threads = thread_count()
-            # What is not finite in a dout reaches the biases, and they are few.
-            watch_from = objective.n_weights if objective.n_weights < theta.size else 0
         # Where nobody reads the gradient before it, the update adds that of the penalties.
-        together = self.clip_norm is None and isinstance(optimizer, Optimizer)
+        ours = isinstance(optimizer, Optimizer)
+        if ours and theta.size >= PARALLEL:
+            optimizer.threads = thread_count()
+        together = ours and self.clip_norm is None
         penalties = (objective.penalties,) if together else ()
         gradient = objective.data_loss_and_grad if together else objective.value_and_grad
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
@@ -311,7 +309,7 @@ class Solver:
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             batch = gather(x, index, out=room[: len(index)])
                             loss, grad = gradient(batch, y[index])
-                            watched = grad[watch_from:]
+                            watched = grad[self._examiner.watched]
                             if not math.isfinite(loss + np.dot(watched, watched)):
                                 self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))
@@ -535,12 +533,12 @@ def resume(options: Any) -> int:
                 raise ConfigError(f"--resume {path}: {error}") from None
             solver.checkpoints = checkpoints
             done = [] if checkpoint.starts_over else checkpoint.history
-            kept = written(path)
+            kept = files_of(path)
             try:
                 return train(solver, parts, RunFolder(path, parts, done), checkpoint)
             except ConfigError:
                 if not solver.placed:  # the checkpoint does not fit: the run stays as it was
-                    put_written_back(path, kept)
+                    put_back_files(path, kept)
                 raise
 
 

@@ -63,35 +63,30 @@ def _own_test(section: schema.Data, train: Dataset) -> Dataset | None:
 
 def _load(section: schema.Data, regression: bool) -> Dataset:
     kind = section.__struct_config__.tag
+    file: dict[str, Any] = {}
+    if isinstance(section, schema.FileSection):
+        file = {"path": section.path, "max_bytes": section.max_bytes}
     if isinstance(section, schema.Csv):
         return load(
             "csv",
-            path=section.path,
             target=section.target,
             delimiter=section.delimiter,
             header=section.header,
             regression=regression,
-            max_bytes=section.max_bytes,
+            **file,
         )
     if isinstance(section, schema.Npy):
         if section.labels is None:
-            return load(
-                "npz", path=section.path, regression=regression, max_bytes=section.max_bytes
-            )
+            return load("npz", regression=regression, **file)
         return load(
-            "npy",
-            path=section.path,
-            y_path=section.labels,
-            mapped=section.mapped,
-            regression=regression,
-            max_bytes=section.max_bytes,
+            "npy", y_path=section.labels, mapped=section.mapped, regression=regression, **file
         )
     if regression:
         raise ConfigError(f"loss.name: mse needs numbers as targets, {kind} has classes")
     if isinstance(section, schema.Idx):
-        return load("idx", path=section.path, y_path=section.labels, max_bytes=section.max_bytes)
+        return load("idx", y_path=section.labels, **file)
     if isinstance(section, schema.Cifar10):
-        return load("cifar10", path=section.path, max_bytes=section.max_bytes)
+        return load("cifar10", **file)
     options = {
         key: getattr(section, key)
         for key in ("samples", "classes", "noise", "turn", "seed")

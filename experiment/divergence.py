@@ -18,6 +18,7 @@ Samples = Sequence[int] | npt.NDArray[np.int64]
 SHOWN = 3  # samples of a batch in a message
 FEW = 8  # samples whose outputs are looked at after an epoch
 GROWTH = 10.0  # times that the parameters' norm grew within an epoch: too large a learning rate
+LONG = 8_000_000  # parameters from which the look at all of a gradient would cost too much a step
 SWELLING = 1e3  # times that an output exceeds the input: too large weights at the start
 
 
@@ -45,6 +46,9 @@ class Examiner:
     def __init__(self, objective: Any, optimizer: Any) -> None:
         self.objective, self.optimizer = objective, optimizer
         self._epoch, self._norm, self._first = 0, 0.0, True
+        n, weights = objective.theta.size, objective.n_weights
+        # Of a long gradient the biases: what is not finite in a dout is there too.
+        self.watched = slice(weights if n >= LONG and weights < n else 0, None)
 
     def begin(self, epoch: int) -> None:
         """An epoch begins: what its growth is measured by."""

@@ -184,7 +184,7 @@ def old_folder(run: Path) -> Iterator[Path]:
 # -- what a run leaves -----------------------------------------------------------------------
 
 
-def written(path: Path) -> dict[str, bytes]:
+def files_of(path: Path) -> dict[str, bytes]:
     """The files of a run that going on with it writes anew."""
     found = {}
     for name in (CONFIG, METRICS, SUMMARY):
@@ -193,7 +193,7 @@ def written(path: Path) -> dict[str, bytes]:
     return found
 
 
-def put_written_back(path: Path, kept: dict[str, bytes]) -> None:
+def put_back_files(path: Path, kept: dict[str, bytes]) -> None:
     """Those files as they were."""
     for name, content in kept.items():
         write_whole(path / name, [content])

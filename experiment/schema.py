@@ -70,16 +70,16 @@ class Blobs(Toy, tag="blobs"):
     noise: NotNegative = 0.3
 
 
-class FileSection(DataSection):
-    """What every file has: the most memory that it may ask for when it is read."""
+class FileSection(DataSection, kw_only=True):
+    """What every file has: where it is, and the most memory that it may ask for when read."""
 
+    path: str
     max_bytes: Annotated[int, Meta(ge=1, le=2**50)] = MAX_BYTES
 
 
 class Csv(FileSection, tag="csv", kw_only=True):
     """A table of text; `target` is the name or the number of the label's column."""
 
-    path: str
     target: str | int = -1
     delimiter: str = ","
     header: bool | None = None
@@ -91,7 +91,6 @@ class Npy(FileSection, tag="npy", kw_only=True):
     `mapped`: samples stay in their .npy file until they are in a batch.
     """
 
-    path: str
     labels: str | None = None
     mapped: bool = False
 
@@ -102,7 +101,6 @@ class Idx(FileSection, tag="idx", kw_only=True):
     With `test_path` and `test_labels`, the test set of its own, which then is not split off.
     """
 
-    path: str
     labels: str
     test_path: str | None = None
     test_labels: str | None = None
@@ -111,7 +109,6 @@ class Idx(FileSection, tag="idx", kw_only=True):
 class Cifar10(FileSection, tag="cifar10", kw_only=True):
     """A folder of CIFAR-10, in its binary or its Python version, with a test set of its own."""
 
-    path: str
     own_test: bool = True
 
 

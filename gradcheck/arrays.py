@@ -1,6 +1,6 @@
 """The words for arrays used throughout the checker."""
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -10,7 +10,7 @@ EPS = float(np.finfo(np.float64).eps)
 CLOSE = 1e-6  # how near two arrays are that a diagnosis takes for the same
 
 
-def is_real(a: object) -> bool:
+def is_real(a: object) -> TypeGuard[Array]:
     """Whether `a` is an array of floats, the only kind that has a gradient."""
     return isinstance(a, np.ndarray) and a.dtype.kind == "f"
 

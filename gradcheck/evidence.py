@@ -1,20 +1,21 @@
 """What a diagnosis may look at: the wrong gradient, the right one, and the layer to try again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array, peak, same
+from gradcheck.arrays import Array, is_real, peak, same
 from gradcheck.oracle import Oracle, Slopes
 from gradcheck.subject import Leaf, Subject
 from gradcheck.upstream import signed
 
 MOST_ENTRIES = 400
 MOST_NUMBERS = 400_000
-MOST_SETTLED = 60
-FEW_WRONG = 8
-ROUGHLY = 1e-2
+MOST_SETTLED = 60  # entries beside a kink, perhaps, that are looked at again
+FEW_WRONG = 8  # so few wrong ones may lie at kinks
+ROUGHLY = 1e-2  # a gradient that is further off along one direction is another
 
 
 class Trial:
@@ -218,14 +219,14 @@ class Evidence:
     def is_input(self) -> bool:
         return self.main.leaf(self.about).is_input
 
+    def inputs(self, change: Callable[[Array], Any]) -> tuple[Any, ...]:
+        """The inputs at the main point, each that holds real numbers changed."""
+        return tuple(np.asarray(change(x)) if is_real(x) else x for x in self.main.xs)
+
     def telling(self) -> "Evidence":
         """This evidence, or where nothing at all is given, that of a point where something is."""
         for factor in (8.0, -8.0) if peak(self.got) == 0 else ():
-            xs = tuple(
-                np.asarray(x * factor) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-                for x in self.main.xs
-            )
-            there = self.at(xs)
+            there = self.at(self.inputs(partial(np.multiply, factor)))
             if there is not None and peak(there.got[self.about]) > 0:
                 moved = Evidence(there.subject, there.dout, self.about, self.seed)
                 if peak(moved.got - moved.expected) > 1e-6 * peak(moved.expected):
@@ -257,7 +258,7 @@ class Evidence:
         for x in self.subject.xs:
             if any(x is one for one in batched(self.subject.xs)):
                 x = x[take]
-                if jitter and x.dtype.kind == "f":
+                if jitter and is_real(x):
                     x = x * rng.uniform(0.6, 1.4, x.shape)
             xs.append(x)
         dout = self.main.dout

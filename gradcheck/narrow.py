@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array, peak
+from gradcheck.arrays import Array, is_real, peak
 from gradcheck.subject import Subject
 
 TRIALS = 4
@@ -44,6 +44,6 @@ def rounding_bounds(
 
 
 def _jittered(x: Any, rng: np.random.Generator, eps: float) -> Any:
-    if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+    if is_real(x):
         return x * (1 + eps * rng.choice((-1.0, 1.0), x.shape))
     return x

@@ -282,16 +282,20 @@ class Subject:
         held = attributes(self.layer)
         return {
             name: held[other]
-            for name, value in self._own.items()
-            if held.get(name) is value  # what forward replaces is its cache
+            for name in self._lasting()
             for other in (f"d{name}", f"d_{name}", f"grad_{name}", f"{name}_grad")
             if isinstance(held.get(other), np.ndarray)
         }
 
+    def _lasting(self) -> list[str]:
+        """The layer's own arrays: what forward replaces is its cache."""
+        held = attributes(self.layer)
+        return [name for name, value in self._own.items() if held.get(name) is value]
+
     def not_checked(self) -> list[str]:
         """Arrays of a layer that says nothing of `params`, for which it gives no gradient."""
         silent = getattr(self.layer, "params", None) is None and self.kind == "layer"
-        return [name for name in self._own if name not in self.params] if silent else []
+        return [name for name in self._lasting() if name not in self.params] if silent else []
 
     # ---- moving --------------------------------------------------------------------
 

@@ -39,9 +39,8 @@ class Container(Layer):
     def _taken(self, name: str, layer: Any) -> None:
         """Raise unless a child of this name may be added."""
         if isinstance(layer, type):
-            raise TypeError(
-                f"{self.name}: {name} is the class {layer.__name__}, expected {layer.__name__}(…)"
-            )
+            kind = layer.__name__
+            raise TypeError(f"{self.name}: {kind} is the class, expected a layer: {kind}(…)")
         if not is_layer(layer):
             raise TypeError(f"{self.name}: {name} is {layer!r}, expected forward and backward")
         if name in self.children:

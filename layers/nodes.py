@@ -62,11 +62,6 @@ class Nodes(Container):
 
     def add(self, layer: Any, *inputs: Wire | str, name: str | None = None) -> Wire:
         """Put a layer at a node that reads these wires; returns the wire it writes."""
-        if isinstance(layer, type):
-            raise TypeError(
-                f"Graph: node {name or layer.__name__.lower()!r} is the class, expected a layer: "
-                f"{layer.__name__}(…)"
-            )
         if name is None:
             kind = type(layer).__name__.lower()
             number = self._numbers.get(kind, 0) + 1

@@ -42,11 +42,14 @@ class Objective:
 
     def value(self, x: Array, y: Array, weights: Array | None = None) -> float:
         """The total loss; its two parts are left in `data_loss` and `penalty`."""
-        scores = self.net.forward(x)
-        given = () if weights is None else (weights,)
-        self.data_loss = self.loss.forward(scores, y, *given)
+        data_loss = self._data_loss(x, y, weights)
         self.penalty = self.penalty_value()
-        return self.data_loss + self.penalty
+        return data_loss + self.penalty
+
+    def _data_loss(self, x: Array, y: Array, weights: Array | None) -> float:
+        given = () if weights is None else (weights,)
+        self.data_loss = self.loss.forward(self.net.forward(x), y, *given)
+        return self.data_loss
 
     def penalty_value(self) -> float:
         """The penalties at the present weights."""
@@ -72,11 +75,10 @@ class Objective:
         """The same without the penalties, for an update that adds theirs."""
         if not self._driven:
             self._still_one()
-        given = () if weights is None else (weights,)
-        self.data_loss = self.loss.forward(self.net.forward(x), y, *given)
+        data_loss = self._data_loss(x, y, weights)
         self._vector.collect(self.net.parameter_gradients(self.loss.backward()))
         grad: Array = self._vector.grad
-        return self.data_loss, grad if self._driven else grad.copy()
+        return data_loss, grad if self._driven else grad.copy()
 
     def _still_one(self) -> None:
         """Raise if a layer's parameter is no longer a view of theta."""

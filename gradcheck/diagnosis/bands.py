@@ -28,13 +28,9 @@ def rule(e: Evidence) -> Iterator[str]:
     seen = [_results(e)]
     rng = np.random.default_rng(5)
     for _ in range(POINTS):
-        xs = tuple(
-            x * rng.uniform(0.25, 2.5, x.shape) * rng.choice((-1, 1), x.shape)
-            if isinstance(x, np.ndarray) and x.dtype.kind == "f"
-            else x
-            for x in e.main.xs
+        trial = e.at(
+            e.inputs(lambda x: x * rng.uniform(0.25, 2.5, x.shape) * rng.choice((-1, 1), x.shape))
         )
-        trial = e.at(xs)
         if trial is not None:
             there = Evidence(trial.subject, trial.dout, e.about, e.seed)
             seen.append(_results(there))

@@ -2,10 +2,11 @@
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from gradcheck.arrays import Array, peak
+from gradcheck.arrays import Array, is_real, peak
 from gradcheck.diagnosis.likeness import multiple, same, wrong_entries
 from gradcheck.diagnosis.routes import Forward
 from gradcheck.evidence import Evidence, Trial, batch_length
@@ -101,7 +102,7 @@ def _fits(value: Array, shape: tuple[int, ...]) -> bool:
 def operand(e: Evidence) -> Iterator[str]:
     """got is a product of dout with a tensor that is not the one of the truth, or is turned."""
     dout, got, expected = e.main.dout, e.got, e.expected
-    tensors = [np.asarray(x, float) for x in e.main.xs if _numeric(x)]
+    tensors = [np.asarray(x, float) for x in e.main.xs if is_real(x)]
     tensors += [e.main.y, *e.main.params.values()]
     used, factor = _fitting(dout, tensors, got)
     if used is None:
@@ -160,7 +161,7 @@ def turned_operand(e: Evidence) -> Iterator[str]:
     got, expected = e.got, e.expected
     if got.ndim < 2:
         return
-    tensors = [np.asarray(x, float) for x in e.main.xs if _numeric(x)]
+    tensors = [np.asarray(x, float) for x in e.main.xs if is_real(x)]
     tensors += list(e.main.params.values())
     for tensor in tensors:
         if tensor.ndim < 2 or tensor.ndim > got.ndim:
@@ -203,10 +204,6 @@ def displaced(e: Evidence) -> Iterator[str]:
         yield "evaluated-at-output"
     elif same(there.got[e.about], e.expected):
         yield "evaluated-at-input"
-
-
-def _numeric(x: object) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
 
 def _products(dout: Array, tensor: Array, shape: tuple[int, ...]) -> Iterator[Array]:
@@ -297,7 +294,7 @@ def features(e: Evidence) -> Iterator[str]:
     n = e.got.shape[-1]
     if any(value.ndim and value.shape[-1] == n for value in e.main.params.values()):
         return
-    xs = tuple(np.concatenate([x] * 3, axis=-1) if _numeric(x) else x for x in e.main.xs)
+    xs = e.inputs(lambda x: np.concatenate([x] * 3, axis=-1))
     trial = e.at(xs, dout=np.concatenate([e.main.dout] * 3, axis=-1))
     if trial is None:
         return
@@ -342,8 +339,7 @@ def outgrown(e: Evidence) -> Iterator[str]:
     """The error falls as 1/x or 1/x², as that of a constant beside inputs that outgrow it."""
     errors = [_error(e.got, e.expected)]
     for factor in (8.0, 64.0):
-        xs = tuple(np.asarray(x * factor) if _numeric(x) else x for x in e.main.xs)
-        trial = e.at(xs, dout=e.main.dout)
+        trial = e.at(e.inputs(partial(np.multiply, factor)), dout=e.main.dout)
         if trial is None:
             return
         errors.append(_error(trial.got[e.about], trial.expected(e.about)))

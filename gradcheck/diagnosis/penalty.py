@@ -1,6 +1,7 @@
 """The residual is proportional to a parameter: something about a penalty."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def rule(e: Evidence) -> Iterator[str]:
 def _left_out(e: Evidence, c: float) -> bool:
     """Whether nothing of the penalty is given: far out, where it rules, the given share is none."""
     for factor in (1e4, 30.0):
-        far = e.at(tuple(np.asarray(x * factor) for x in e.main.xs))
+        far = e.at(e.inputs(partial(np.multiply, factor)))
         if far is not None:
             x, given = far.value(e.about), far.got[e.about]
             return abs(float(np.vdot(given, x) / np.vdot(x, x))) < 0.1 * abs(c)
@@ -65,10 +66,7 @@ def _follows(e: Evidence, residual: Array) -> bool:
         return False
     if not same(other.got[e.about] - other.expected(e.about), 3 * residual, close=1e-4):
         return False
-    xs = tuple(
-        0.7 * x if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in e.main.xs
-    )
-    there = e.at(xs, dout=e.main.dout)
+    there = e.at(e.inputs(lambda x: 0.7 * x), dout=e.main.dout)
     return there is not None and same(
         there.got[e.about] - there.expected(e.about), residual, close=1e-4
     )
@@ -96,11 +94,7 @@ def _at_nothing(e: Evidence) -> tuple[float | None, float | None]:
 
     There the data have no say in most layers, and a penalty is all that is left.
     """
-    xs = tuple(
-        np.zeros_like(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-        for x in e.main.xs
-    )
-    trial = e.at(xs)
+    trial = e.at(e.inputs(np.zeros_like))
     if trial is None:
         return None, None
     value = trial.value(e.about)

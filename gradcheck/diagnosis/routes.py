@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array, peak
+from gradcheck.arrays import Array, is_real, peak
 from gradcheck.diagnosis.stretches import stretches
 from gradcheck.diagnosis.tape import (
     Change,
@@ -79,9 +79,7 @@ class Forward:
             xs[self.leaf.key] = value.copy()
         else:
             subject.write(self.leaf, value)
-        wrapped = [
-            traced(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in xs
-        ]
+        wrapped = [traced(x) if is_real(x) else x for x in xs]
         try:
             with _traced_parameters(subject.layer):
                 y = subject.layer.forward(*wrapped)
@@ -231,7 +229,7 @@ def _changes(operations: list[Operation], e: Evidence) -> Iterator[tuple[str, in
         if not isinstance(operation.result, np.ndarray | np.floating):
             continue
         for place, operand in enumerate(operation.operands):
-            if isinstance(operand, np.ndarray) and operand.dtype.kind == "f":
+            if is_real(operand):
                 yield "path-missing", k, place, _held(place)
         yield from ((c, k, label, f) for c, label, f in _turned(operation))
         if operation.name in PRODUCTS:
@@ -267,7 +265,7 @@ def _turned(operation: Operation) -> Iterator[tuple[str, Any, Linear]]:
     if len(shape) < 2 or shape[-1] != shape[-2] or shape[-1] < 2:
         return
     for place, operand in enumerate(operation.operands):
-        if isinstance(operand, np.ndarray) and operand.dtype.kind == "f":
+        if is_real(operand):
             broadcast = operand.size < np.size(operation.result) and operation.name in BROADCAST
             if operation.name in ("matmul", "dot") or broadcast:
                 yield "wrong-axis" if broadcast else "transposed", place, _transposing(place)
@@ -299,11 +297,11 @@ def _pointwise(
 ) -> Iterator[tuple[str, Any, Linear]]:
     """The output of operation k as a known function of the operand of one a little before it."""
     y = operations[k].result
-    if not isinstance(y, np.ndarray) or y.dtype.kind != "f":
+    if not is_real(y):
         return
     for i in range(k, max(-1, k - 6), -1):
         for place, x in enumerate(operations[i].operands):
-            if not isinstance(x, np.ndarray) or x.shape != y.shape or x.dtype.kind != "f":
+            if not is_real(x) or x.shape != y.shape:
                 continue
             for which, (function, slope, in_output) in enumerate(FUNCTIONS):
                 if not np.allclose(function(x), y, rtol=1e-9, atol=1e-300):
@@ -367,7 +365,7 @@ def _products(
     """Another tensor in the place of a factor, where the other factor's derivative needs it."""
     for place, at in itertools.permutations(range(len(operation.operands)), 2):
         factor = operation.operands[at]
-        if not isinstance(factor, np.ndarray) or factor.dtype.kind != "f":
+        if not is_real(factor):
             continue
         if operation.name in ("divide", "true_divide") and place == 1:
             continue

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -87,11 +88,7 @@ def _twofold(r: float, *more: float) -> bool:
 
 def _persists(e: Evidence, r: float) -> bool:
     """Whether a single number's ratio is the same at other inputs."""
-    xs = tuple(
-        np.asarray(x * 0.7 + 0.1) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-        for x in e.main.xs
-    )
-    trial = e.at(xs)
+    trial = e.at(e.inputs(lambda x: x * 0.7 + 0.1))
     if trial is None:
         return True
     there = multiple(trial.got[e.about], trial.expected(e.about))
@@ -230,10 +227,7 @@ def _rough(e: Evidence) -> bool:
         return False
     alike = []
     for factor in (1 + 2.0**-6, 1 - 2.0**-6):
-        moved = tuple(
-            x * factor if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
-            for x in e.main.xs
-        )
+        moved = e.inputs(partial(np.multiply, factor))
         params = {name: factor * value for name, value in e.main.params.items()}
         dout = e.main.dout if e.subject.kind == "loss" else e.main.dout * factor
         trial = e.at(moved, dout=dout, params=params)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradcheck.arrays import Array
+from gradcheck.arrays import Array, is_real
 from gradcheck.diagnosis.tape import Linear, Operation, replaced
 
 Axes = tuple[int, ...]
@@ -70,7 +70,7 @@ def _found(
     """The longest stretch of this kind that ends at each operation."""
     for end, operation in enumerate(operations):
         y = operation.result
-        if not isinstance(y, np.ndarray) or y.dtype.kind != "f" or y.ndim < 1:
+        if not is_real(y) or y.ndim < 1:
             continue
         if not 1 < y.size <= MOST_ENTRIES:
             continue
@@ -84,7 +84,7 @@ def _from(
 ) -> Iterator[Stretch]:
     for start in range(max(0, end - REACH), end + 1):
         for place, x in enumerate(operations[start].operands):
-            if isinstance(x, np.ndarray) and x.shape == y.shape and x.dtype.kind == "f":
+            if is_real(x) and x.shape == y.shape:
                 for axes in _subsets(y.ndim):
                     if kind(x, y, axes):
                         yield Stretch(start, place, end, x, y, axes)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradcheck.arrays import Array, peak
+from gradcheck.arrays import Array, is_real, peak
 from gradcheck.diagnosis.likeness import CLOSE
 from gradcheck.evidence import Evidence
 
@@ -37,7 +37,7 @@ def overwritten(e: Evidence) -> Iterator[str]:
 def shifted(e: Evidence) -> Iterator[str]:
     """Each output reads a window of the image; backward's window lies elsewhere."""
     image = next(
-        (x for x in e.main.xs if isinstance(x, np.ndarray) and x.ndim >= 3 and x.dtype.kind == "f"),
+        (x for x in e.main.xs if is_real(x) and x.ndim >= 3),
         None,
     )
     if image is None or e.main.y.ndim != image.ndim:
@@ -103,9 +103,7 @@ def inverted(e: Evidence) -> Iterator[str]:
     if np.any((np.abs(true).max(axis=0) == 0) & (np.abs(given).max(axis=0) == 0)):
         return  # the complement leaves nothing out
     masks = [x for x in (*e.main.xs, *e.main.held()) if isinstance(x, np.ndarray) and _two(x)]
-    turned = e.at(
-        tuple(-x if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in e.main.xs)
-    )
+    turned = e.at(e.inputs(np.negative))
     if turned is not None:
         there, small = turned.jacobian(e.about), CLOSE * peak(true)
         if np.any((np.abs(there) > small) != (np.abs(true) > small)):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gradcheck import Finding, Report, assert_right, check_function, check_layer, check_loss
+from tests.gradcheck.plain import Chain
 
 
 def known(*values, reason):
@@ -87,33 +88,6 @@ class Maximum:
 
     def backward(self, dout):
         return self.weights * dout[:, None], {}
-
-
-class Chain:
-    """Children one after the other, under their names."""
-
-    def __init__(self, **children):
-        self.children = children
-
-    @property
-    def params(self):
-        return {
-            f"{name}.{key}": value
-            for name, child in self.children.items()
-            for key, value in getattr(child, "params", {}).items()
-        }
-
-    def forward(self, x):
-        for child in self.children.values():
-            x = child.forward(x)
-        return x
-
-    def backward(self, dout):
-        grads = {}
-        for name, child in reversed(self.children.items()):
-            dout, own = child.backward(dout)
-            grads.update({f"{name}.{key}": g for key, g in own.items()})
-        return dout, grads
 
 
 class SquaredError:

@@ -23,22 +23,9 @@ from gradcheck.compare import (
 )
 from gradcheck.oracle import Oracle, Slope, Slopes
 from gradcheck.subject import Leaf, Subject
+from tests.gradcheck.plain import Function
 
 LEAF = Leaf("dx", True, 0)
-
-
-class Function:
-    """y = f(x) entry by entry, with its derivative."""
-
-    def __init__(self, f, df=np.ones_like):
-        self.f, self.df = f, df
-
-    def forward(self, x):
-        self.x = x
-        return self.f(x)
-
-    def backward(self, dout):
-        return dout * self.df(self.x), {}
 
 
 def oracle_of(f, x, dout=None, df=np.ones_like):

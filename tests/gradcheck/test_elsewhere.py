@@ -203,20 +203,8 @@ def test_the_other_mode_is_worth_a_note():
     assert check_layer(Tanh(), X).notes == []
 
 
-class Overflowing:
-    """Sigmoid with a derivative that is inf/inf for large x, where forward is 1."""
-
-    def forward(self, x):
-        self.x = x
-        return 1 / (1 + np.exp(-x))
-
-    def backward(self, dout):
-        e = np.exp(self.x)
-        return dout * e / (1 + e) ** 2, {}
-
-
 def test_a_gradient_that_overflows_far_out_is_worth_a_note():
-    report = check_layer(Overflowing(), X)
+    report = check_layer(NaiveSigmoid(), X)
     assert report.verdict == "right"
     assert report.notes == [
         "with inputs 1000 times as large, dx holds NaN or inf where forward is finite"

@@ -8,6 +8,7 @@ from gradcheck.elsewhere import Elsewhere
 from gradcheck.examination import Examination, blame_children, children_writing
 from gradcheck.report import Report
 from gradcheck.subject import Subject
+from tests.gradcheck.plain import Chain, Function
 
 X = np.array([[0.5, -1.5, 1.0], [0.75, 1.25, -0.5]])
 DOUT = np.array([[1.0, -0.5, 0.75], [-1.25, 0.5, 1.5]])
@@ -26,47 +27,6 @@ class Scale:
 
     def backward(self, dout):
         return self.change(dout * self.params["w"], (dout * self.x).sum(0))
-
-
-class Function:
-    """y = f(x), dx = dout df(x)."""
-
-    def __init__(self, f, df):
-        self.f, self.df = f, df
-
-    def forward(self, x):
-        self.x = x
-        return self.f(x)
-
-    def backward(self, dout):
-        return dout * self.df(self.x), {}
-
-
-class Chain:
-    """Children one after the other."""
-
-    def __init__(self, **children):
-        self.children = children
-
-    @property
-    def params(self):
-        return {
-            f"{name}.{key}": value
-            for name, child in self.children.items()
-            for key, value in getattr(child, "params", {}).items()
-        }
-
-    def forward(self, x):
-        for child in self.children.values():
-            x = child.forward(x)
-        return x
-
-    def backward(self, dout):
-        grads = {}
-        for name, child in reversed(self.children.items()):
-            dout, own = child.backward(dout)
-            grads |= {f"{name}.{key}": g for key, g in own.items()}
-        return dout, grads
 
 
 def told(report):

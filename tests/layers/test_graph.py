@@ -454,7 +454,7 @@ def backward_shape():
         (lambda: with_input()[0].add(3, "hidden"), "int1 is 3, expected forward and backward"),
         (
             lambda: with_input()[0].add(Exp, "hidden"),
-            r"node 'exp' is the class, expected a layer: Exp\(…\)",
+            r"Graph: Exp is the class, expected a layer: Exp\(…\)",
         ),
         (
             lambda: with_input()[0].add(Exp(), "hidden", "hidden", name="e"),

@@ -169,5 +169,7 @@ def test_repr():
 
 
 def test_a_class_is_no_layer():
-    with pytest.raises(TypeError, match="is the class ReLU, expected ReLU"):
+    with pytest.raises(
+        TypeError, match=r"Sequential: ReLU is the class, expected a layer: ReLU\(…\)"
+    ):
         Sequential(Linear(2, 2, rng=0), ReLU)
