@@ -294,6 +294,7 @@ class Solver:
         gradient = objective.data_loss_and_grad if together else objective.value_and_grad
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
         room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
+        before = np.empty_like(theta)
         due = never if self.checkpoints is None else self.checkpoints.due
         try:
             with self._progress(self.epochs * steps, place.epoch * steps + place.step) as advance:
@@ -302,14 +303,15 @@ class Solver:
                     rest = order[place.step * self.batch_size :]
                     total, weight = place.total, place.weight
                     self._examiner.begin(epoch)
-                    with objective.driven():
+                    with objective.driven(by_pieces=together) as in_pieces:
+                        look = self._examiner.watched(in_pieces)
                         for step, index in enumerate(batches(rest, self.batch_size), place.step):
                             if self._asked is not None or due(epoch, step, steps):
                                 self._pause(Place(epoch, step, total, weight))
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             batch = gather(x, index, out=room[: len(index)])
                             loss, grad = gradient(batch, y[index])
-                            watched = grad[self._examiner.watched]
+                            watched = grad[look]
                             if not math.isfinite(loss + np.dot(watched, watched)):
                                 self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))
@@ -318,8 +320,9 @@ class Solver:
                             if self.clip_norm is not None:
                                 clip_by_norm(grad, self.clip_norm)
                             if step == steps - 1:
-                                before = theta.copy()
-                            optimizer.update(theta, grad, objective.n_weights, *penalties)
+                                before[...] = theta
+                            whole = objective.pieces() if in_pieces else grad
+                            optimizer.update(theta, whole, objective.n_weights, *penalties)
                             advance(1)
                     self._examiner.epoch(batch, index, steps)
                     record = {

@@ -143,10 +143,10 @@ class Handgrad:
             return value
 
         @contextmanager
-        def timed_steps() -> Iterator[None]:
-            with driven():
+        def timed_steps(by_pieces: bool) -> Iterator[bool]:
+            with driven(by_pieces) as in_pieces:
                 began = time.perf_counter()
-                yield
+                yield in_pieces
                 spent["steps"] += time.perf_counter() - began
 
         n = orders.size
@@ -190,11 +190,12 @@ class Bare(Handgrad):
         room = np.empty((orders.shape[1], x.shape[1]), np.float32)
         total = 0.0
         objective.net.training = True
-        with objective.driven():
+        with objective.driven(by_pieces=True) as in_pieces:
             for index in orders:
                 batch = np.take(x, index, axis=0, out=room, mode="clip")
-                _, grad = objective.value_and_grad(batch, y[index])
-                update(objective.theta, grad, n)
+                _, grad = objective.data_loss_and_grad(batch, y[index])
+                whole = objective.pieces() if in_pieces else grad
+                update(objective.theta, whole, n, objective.penalties)
                 total += objective.data_loss
         return time.perf_counter() - start
 

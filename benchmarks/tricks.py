@@ -16,16 +16,17 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 
 import layers.base
+import layers.linear
 import layers.relu
 import layers.vector
 import losses.classes
-import losses.penalties
 import optim.base
 import solver
 from benchmarks.programs import SHAPES, Handgrad, Job
@@ -61,7 +62,7 @@ def copied_gradients() -> Any:
     driven = layers.vector.ParameterVector.driven
 
     @contextmanager
-    def without_views(self: Any) -> Iterator[None]:
+    def without_views(self: Any, by_pieces: bool = False) -> Iterator[None]:
         with driven(self):
             for _, layer in self.leaves:
                 layer._buffers = {}
@@ -91,9 +92,14 @@ def one_thread() -> Any:
     return patch.object(optim.base, "PARALLEL", HUGE)
 
 
-def whole_penalty() -> Any:
-    """Each operation of the penalty passes over all weights."""
-    return patch.object(losses.penalties, "BLOCK", HUGE)
+def products_at_once() -> Any:
+    """A large dW is written whole, where backward meets it."""
+    return patch.object(layers.vector, "LARGE", HUGE)
+
+
+def penalty_gradient() -> Any:
+    """The penalty's gradient is made and added, instead of making the weights smaller."""
+    return patch.object(optim.SGD, "absorb", optim.Optimizer.absorb)
 
 
 def number_zero() -> Any:
@@ -104,14 +110,10 @@ def number_zero() -> Any:
 def summed_rows() -> Any:
     """db is NumPy's sum over the rows."""
 
-    def parameter_gradients(self: Any, dout: Any) -> Any:
-        dout, x = self.recall(dout)
-        W, b = self.params["W"], self.params["b"]
-        dW = np.matmul(x.T, dout, out=self.buffer("dW", W.shape, W.dtype))
-        db = np.add.reduce(dout, axis=0, out=self.buffer("db", b.shape, b.dtype))
-        return {"W": dW, "b": db}
+    def dot(_: Any, dout: Any, out: Any) -> Any:
+        return np.add.reduce(dout, axis=0, out=out)
 
-    return patch.object(layers.Linear, "parameter_gradients", parameter_gradients)
+    return patch.object(layers.linear, "np", SimpleNamespace(matmul=np.matmul, dot=dot))
 
 
 def samples_first() -> Any:
@@ -144,7 +146,8 @@ TRICKS: dict[str, Off] = {
     "no dx for the first layer": first_dx,
     "blocked update": whole_update,
     "threads of the update": one_thread,
-    "blocked penalty": whole_penalty,
+    "products left to the update": products_at_once,
+    "the penalty as a factor": penalty_gradient,
     "ReLU with an array of zeros": number_zero,
     "db as a product with ones": summed_rows,
     "classes-first loss": samples_first,

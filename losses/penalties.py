@@ -87,11 +87,16 @@ class L2(Penalty):
     Source:   the lecture's R(W) = Σ W² (no ½, and not divided by the batch).
     """
 
+    @property
+    def decay(self) -> float:
+        """The gradient by W, over W: what an update may apply as weight decay."""
+        return 2 * self.strength
+
     def block_sum(self, W: Array) -> float:
         return float(np.dot(W, W))
 
     def block_gradient(self, W: Array, out: Array) -> Array:
-        return np.multiply(W, 2 * self.strength, out=out)
+        return np.multiply(W, self.decay, out=out)
 
 
 class L1(Penalty):

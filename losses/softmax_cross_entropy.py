@@ -26,10 +26,10 @@ class SoftmaxCrossEntropy(ClassificationLoss):
     def sample_losses(self, scores: Array, y: Array) -> Array:
         exp = classes_first(scores)
         self._own = own_class(exp, y)
-        exp -= np.maximum.reduce(exp, axis=0)
+        exp -= np.maximum.reduce(exp)  # over the classes, which are the first axis
         own_score = exp.ravel("K").take(self._own)
         np.exp(exp, out=exp)
-        self._exp, self._sum = exp, np.add.reduce(exp, axis=0)
+        self._exp, self._sum = exp, np.add.reduce(exp)
         losses: Array = np.log(self._sum) - own_score
         return losses
 

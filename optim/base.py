@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -26,15 +26,14 @@ PARALLEL = 8_000_000
 
 
 def _penalized(
-    theta: Array, grad: Array, decayed: int, penalties: Sequence[Any], scratch: Array
+    theta: Array, grad: Array, decayed: int, penalties: Sequence[Any], spare: Array, total: Array
 ) -> Array:
-    """The gradient of a block with the penalties' of its first part, in the second scratch."""
-    spare, total = scratch
+    """The gradient of a block with the penalties' of its first part, in `total`."""
     total[decayed:] = grad[decayed:]
     W, dW, sum_ = theta[:decayed], grad[:decayed], total[:decayed]
     for penalty in penalties:
         dW = np.add(dW, penalty.block_gradient(W, spare[:decayed]), out=sum_)
-    return np.asarray(total)
+    return total
 
 
 @lru_cache(maxsize=1)
@@ -71,17 +70,21 @@ class Optimizer:
     def update(
         self,
         theta: Array,
-        grad: Array,
+        grad: Array | Iterable[tuple[int, Array]],
         n_decayed: int | None = None,
         penalties: Sequence[Any] = (),
     ) -> None:
         """One step: changes `theta`, reads `grad`.
 
-        Both are contiguous vectors of one length and dtype (float32 or float64). Weight decay, in
-        a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
+        Both are contiguous vectors of one length and dtype (float32 or float64); `grad` may come
+        in pieces, one after the other, each with the place in theta where it starts. Weight decay,
+        in a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
         `penalties`: to each block of `grad` theirs is added, in the cache.
         """
-        if theta is not self._ready_for[0] or grad is not self._ready_for[1]:
+        if not isinstance(grad, np.ndarray):
+            if theta is not self._ready_for[0]:
+                self._prepare(theta, theta)
+        elif theta is not self._ready_for[0] or grad is not self._ready_for[1]:
             self._prepare(theta, grad)
         if n_decayed is None:
             n_decayed = theta.size
@@ -89,10 +92,16 @@ class Optimizer:
             raise ValueError(f"{self.name}: n_decayed is {n_decayed}, expected 0..{theta.size}")
         self.steps += 1
         self.begin_step()
-        self._walk(theta, grad, n_decayed, penalties)
+        penalties = self.absorb(penalties, theta.dtype)
+        for start, piece in ((0, grad),) if isinstance(grad, np.ndarray) else grad:
+            self._walk(theta, piece, start, n_decayed, penalties)
 
     def begin_step(self) -> None:
         """Compute what is the same for all parameters in this step."""
+
+    def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
+        """Take up the penalties that the rule itself applies in this step; return the others."""
+        return penalties
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
@@ -113,35 +122,50 @@ class Optimizer:
         self.steps = count(self, "steps", steps, least=0)
         self._ready_for = None, None
 
-    def _walk(self, theta: Array, grad: Array, n_decayed: int, penalties: Sequence[Any]) -> None:
-        vectors = [self.state[name] for name in self.moments]
-        block, size = self._scratch.shape[1], theta.size
-
-        def one(part: Array, dpart: Array, moments: list[Array], s: Array, decayed: int) -> None:
-            if penalties and decayed > 0:
-                dpart = _penalized(part, dpart, decayed, penalties, s)
-            self.update_block(part, dpart, moments, s[0], decayed)
-
-        if block == size:
-            one(theta, grad, vectors, self._scratch, n_decayed)
+    def _walk(
+        self, theta: Array, grad: Array, start: int, n_decayed: int, penalties: Sequence[Any]
+    ) -> None:
+        """Update the part of theta that begins at `start` and whose gradient is `grad`."""
+        n, size = self.threads, grad.size
+        if n == 1 or size < PARALLEL:
+            self._stretch(theta, grad, start, n_decayed, penalties, self._scratch)
             return
-
-        def stretch(start: int, stop: int, scratch: Array) -> None:
-            for i in range(start, stop, block):
-                j = min(i + block, stop)
-                moments = [vector[i:j] for vector in vectors]
-                decayed = min(max(n_decayed - i, 0), j - i)
-                one(theta[i:j], grad[i:j], moments, scratch[:, : j - i], decayed)
-
-        n = self.threads if size >= PARALLEL else 1
         ends = [size * k // n for k in range(n + 1)]
-        others = [
-            _pool(n).submit(stretch, start, stop, np.empty_like(self._scratch))
-            for start, stop in itertools.pairwise(ends[1:])
+        work = [
+            _pool(n).submit(
+                self._stretch,
+                theta,
+                grad[begin:end],
+                start + begin,
+                n_decayed,
+                penalties,
+                np.empty_like(self._scratch),
+            )
+            for begin, end in itertools.pairwise(ends)
         ]
-        stretch(0, ends[1], self._scratch)
-        for other in others:
-            other.result()
+        for each in work:
+            each.result()
+
+    def _stretch(
+        self,
+        theta: Array,
+        grad: Array,
+        start: int,
+        n_decayed: int,
+        penalties: Sequence[Any],
+        scratch: Array,
+    ) -> None:
+        """The same, block by block."""
+        block, size = scratch.shape[1], grad.size
+        for i in range(0, size, block):
+            j = min(i + block, size)
+            here = slice(start + i, start + j)
+            part, dpart, spare = theta[here], grad[i:j], scratch[0, : j - i]
+            decayed = min(max(n_decayed - here.start, 0), j - i)
+            if penalties and decayed > 0:
+                dpart = _penalized(part, dpart, decayed, penalties, spare, scratch[1, : j - i])
+            moments = [self.state[name][here] for name in self.moments]
+            self.update_block(part, dpart, moments, spare, decayed)
 
     def _prepare(self, theta: Array, grad: Array) -> None:
         if theta.ndim != 1 or theta.shape != grad.shape:

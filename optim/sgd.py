@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from optim.base import Array, Optimizer
 from optim.options import number
+
+# 1 − decay is then right to 0.4 % of the decay.
+LEAST_DECAY = {kind: 64 * float(np.finfo(kind).eps) for kind in "fd"}
 
 
 class SGD(Optimizer):
@@ -30,11 +34,32 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum > 0")
         if self.momentum > 0:
             self.moments = ("velocity",)
+        self._shrink = 1.0
+
+    def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
+        """Plain, λ Σ W² is weight decay: θ − lr (g + 2 λ θ) = (1 − 2 λ lr) θ − lr g.
+
+        Not where 1 − 2 λ lr, rounded to the type of θ, would be another λ.
+        """
+        self._shrink = 1.0
+        if self.moments:
+            return penalties
+        others = []
+        for penalty in penalties:
+            decay = self.lr * getattr(penalty, "decay", 0.0)
+            if decay > LEAST_DECAY[dtype.char]:
+                self._shrink -= decay
+            else:
+                others.append(penalty)
+        return others
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
         if not moments:
+            if self._shrink != 1:
+                W = theta[:decayed]
+                np.multiply(W, self._shrink, out=W)
             np.multiply(grad, self.lr, out=scratch)
         else:
             (velocity,) = moments

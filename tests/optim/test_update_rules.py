@@ -319,4 +319,20 @@ def test_penalties_of_an_update_are_those_of_the_gradient(make, size, monkeypatc
     rule = make()
     rule.threads = 2
     rule.update(together, grad.copy(), n, penalties)
-    np.testing.assert_array_equal(together, apart)
+    np.testing.assert_allclose(together, apart, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("strength", [1e-6, 1e-5, 1e-4, 1e-3, 0.1])
+def test_a_weak_penalty_is_not_lost_in_the_rounding_of_a_float32(strength):
+    """1 − 2 λ lr is 1 in float32 for a small λ: the decay of many steps tells them apart."""
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=2000).astype(np.float32)
+    start, rule, lr = theta.astype(np.float64), SGD(0.01), 0.01
+    for _ in range(300):
+        grad = rng.normal(size=theta.size).astype(np.float32)
+        rule.update(theta, grad, None, [L2(strength)])
+        start -= lr * grad
+    exact = np.float64(theta) - start  # what the penalty did, and the rounding
+    steps = 300 * 2 * strength * lr
+    share = -np.dot(exact, start) / np.dot(start, start)
+    assert share == pytest.approx(-np.expm1(-steps), rel=0.02)
