@@ -290,9 +290,12 @@ class Solver:
         if ours and theta.size >= PARALLEL:
             optimizer.threads = thread_count()
         together = ours and self.clip_norm is None
-        penalties = (objective.penalties,) if together else ()
-        gradient = objective.data_loss_and_grad if together else objective.value_and_grad
-        base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
+        penalties = objective.penalties if together else ()
+        n_weights, base_rate, steps = (
+            objective.n_weights,
+            optimizer.lr,
+            math.ceil(len(y) / self.batch_size),
+        )
         room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
         before = np.empty_like(theta)
         due = never if self.checkpoints is None else self.checkpoints.due
@@ -310,7 +313,13 @@ class Solver:
                                 self._pause(Place(epoch, step, total, weight))
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             batch = gather(x, index, out=room[: len(index)])
-                            loss, grad = gradient(batch, y[index])
+                            if together:
+                                scale = optimizer.gradient_scale(penalties, theta.dtype)
+                                loss, grad = objective.data_loss_and_grad(
+                                    batch, y[index], scale=scale
+                                )
+                            else:
+                                loss, grad = objective.value_and_grad(batch, y[index])
                             watched = grad[look]
                             if not math.isfinite(loss + np.dot(watched, watched)):
                                 self._examiner.step(loss, grad, batch, index, step)
@@ -321,8 +330,11 @@ class Solver:
                                 clip_by_norm(grad, self.clip_norm)
                             if step == steps - 1:
                                 before[...] = theta
-                            whole = objective.pieces() if in_pieces else grad
-                            optimizer.update(theta, whole, objective.n_weights, *penalties)
+                            if together:
+                                whole = objective.pieces() if in_pieces else grad
+                                optimizer.update(theta, whole, n_weights, penalties, scale)
+                            else:
+                                optimizer.update(theta, grad, n_weights)
                             advance(1)
                     self._examiner.epoch(batch, index, steps)
                     record = {

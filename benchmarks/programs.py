@@ -187,15 +187,17 @@ class Bare(Handgrad):
         start = time.perf_counter()
         objective, update = self.objective, self.optimizer.update
         x, y, n = self.job.x, self.job.y, objective.n_weights
+        penalties = objective.penalties
         room = np.empty((orders.shape[1], x.shape[1]), np.float32)
         total = 0.0
         objective.net.training = True
         with objective.driven(by_pieces=True) as in_pieces:
             for index in orders:
                 batch = np.take(x, index, axis=0, out=room, mode="clip")
-                _, grad = objective.data_loss_and_grad(batch, y[index])
+                scale = self.optimizer.gradient_scale(penalties, np.dtype(np.float32))
+                _, grad = objective.data_loss_and_grad(batch, y[index], scale=scale)
                 whole = objective.pieces() if in_pieces else grad
-                update(objective.theta, whole, n, objective.penalties)
+                update(objective.theta, whole, n, penalties, scale)
                 total += objective.data_loss
         return time.perf_counter() - start
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
@@ -71,13 +72,20 @@ class Objective:
         return data_loss + self.penalty, grad
 
     def data_loss_and_grad(
-        self, x: Array, y: Array, weights: Array | None = None
+        self, x: Array, y: Array, weights: Array | None = None, scale: float = 1.0
     ) -> tuple[float, Array]:
-        """The same without the penalties, for an update that adds theirs."""
+        """The same without the penalties, for an update that adds theirs.
+
+        The gradient is multiplied with `scale`: the one by the scores is, and the chain rule
+        hands it on.
+        """
         if not self._driven:
             self._still_one()
         data_loss = self._data_loss(x, y, weights)
-        self._vector.collect(self.net.parameter_gradients(self.loss.backward()))
+        dscores = self.loss.backward()
+        if scale != 1:
+            dscores = np.multiply(dscores, float(scale))
+        self._vector.collect(self.net.parameter_gradients(dscores))
         grad: Array = self._vector.grad
         return data_loss, grad if self._driven else grad.copy()
 

@@ -64,6 +64,7 @@ class Optimizer:
         self.state: dict[str, Array] = {}
         self.steps = 0
         self.threads = 1
+        self._scale = 1.0
         self._scratch: Array = np.empty((2, 0), np.float32)
         self._ready_for: tuple[Array | None, Array | None] = None, None
 
@@ -73,13 +74,15 @@ class Optimizer:
         grad: Array | Iterable[tuple[int, Array]],
         n_decayed: int | None = None,
         penalties: Sequence[Any] = (),
+        scale: float = 1.0,
     ) -> None:
         """One step: changes `theta`, reads `grad`.
 
         Both are contiguous vectors of one length and dtype (float32 or float64); `grad` may come
         in pieces, one after the other, each with the place in theta where it starts. Weight decay,
         in a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
-        `penalties`: to each block of `grad` theirs is added, in the cache.
+        `penalties`: to each block of `grad` theirs is added, in the cache. `grad` may be the
+        gradient times the `scale` that `gradient_scale` gave.
         """
         if not isinstance(grad, np.ndarray):
             if theta is not self._ready_for[0]:
@@ -91,6 +94,7 @@ class Optimizer:
         elif not 0 <= n_decayed <= theta.size:
             raise ValueError(f"{self.name}: n_decayed is {n_decayed}, expected 0..{theta.size}")
         self.steps += 1
+        self._scale = scale
         self.begin_step()
         penalties = self.absorb(penalties, theta.dtype)
         for start, piece in ((0, grad),) if isinstance(grad, np.ndarray) else grad:
@@ -98,6 +102,10 @@ class Optimizer:
 
     def begin_step(self) -> None:
         """Compute what is the same for all parameters in this step."""
+
+    def gradient_scale(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> float:
+        """What the next update would rather have the gradient multiplied with, beforehand."""
+        return 1.0
 
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Take up the penalties that the rule itself applies in this step; return the others."""

@@ -36,13 +36,24 @@ class SGD(Optimizer):
             self.moments = ("velocity",)
         self._shrink = 1.0
 
+    @property
+    def _plain(self) -> bool:
+        """Whether a step is the plain one below: no momentum, no rule of a subclass."""
+        return not self.moments and type(self).update_block is SGD.update_block
+
+    def gradient_scale(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> float:
+        """Plain, lr, so that nothing is left to do but the subtraction; it may not overflow."""
+        if self.lr > 1 or not self._plain or self.absorb(penalties, dtype):
+            return 1.0
+        return self.lr
+
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Plain, λ Σ W² is weight decay: θ − lr (g + 2 λ θ) = (1 − 2 λ lr) θ − lr g.
 
         Not where 1 − 2 λ lr, rounded to the type of θ, would be another λ.
         """
         self._shrink = 1.0
-        if self.moments:
+        if not self._plain:
             return penalties
         others = []
         for penalty in penalties:
@@ -60,7 +71,10 @@ class SGD(Optimizer):
             if self._shrink != 1:
                 W = theta[:decayed]
                 np.multiply(W, self._shrink, out=W)
-            np.multiply(grad, self.lr, out=scratch)
+            if self._scale == self.lr:
+                scratch = grad
+            else:
+                np.multiply(grad, self.lr / self._scale, out=scratch)
         else:
             (velocity,) = moments
             np.multiply(velocity, self.momentum, out=velocity)

@@ -336,3 +336,30 @@ def test_a_weak_penalty_is_not_lost_in_the_rounding_of_a_float32(strength):
     steps = 300 * 2 * strength * lr
     share = -np.dot(exact, start) / np.dot(start, start)
     assert share == pytest.approx(-np.expm1(-steps), rel=0.02)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("lr", [1e-3, 0.5, 3.0])
+@pytest.mark.parametrize("strength", [0.0, 1e-9, 0.1])
+def test_a_gradient_scaled_as_asked_gives_the_same_step(lr, momentum, strength):
+    rng = np.random.default_rng(0)
+    start, grad = rng.normal(size=(2, 100))
+    plain, scaled, penalties = SGD(lr, momentum), SGD(lr, momentum), [L2(strength)]
+    theta, other = start.copy(), start.copy()
+    for _ in range(3):
+        plain.update(theta, grad, 90, penalties)
+        scale = scaled.gradient_scale(penalties, theta.dtype)
+        assert scale <= 1  # nothing may overflow by it
+        scaled.update(other, scale * grad, 90, penalties, scale)
+    np.testing.assert_allclose(other, theta, rtol=1e-13, atol=1e-15)
+
+
+def test_a_rule_made_of_sgd_gets_the_gradient_and_its_penalties_whole():
+    class Signs(SGD):
+        def update_block(self, theta, grad, moments, scratch, decayed):
+            np.subtract(theta, self.lr * np.sign(grad), out=theta)
+
+    rule, theta = Signs(0.5), np.array([1.0, -1.0, 3.0])
+    assert rule.gradient_scale([L2(10)], theta.dtype) == 1
+    rule.update(theta, np.array([1.0, 1.0, 1.0]), None, [L2(10)])
+    assert theta.tolist() == [0.5, -0.5, 2.5]
