@@ -39,10 +39,10 @@ def gather(
     if not (x.flags.c_contiguous and x.flags.aligned):
         return _strided(x, index, out)
     if out is None:
-        return np.take(x, index, axis=0)
+        return x.take(index, axis=0)
     if out.dtype == x.dtype:
-        return np.take(x, index, axis=0, out=out, mode="clip")
-    np.copyto(out, np.take(x, index, axis=0, mode="clip"), casting="same_kind")
+        return x.take(index, axis=0, out=out, mode="clip")
+    np.copyto(out, x.take(index, axis=0, mode="clip"), casting="same_kind")
     return out
 
 
