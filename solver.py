@@ -62,10 +62,9 @@ from experiment.snapshot import (
     take,
 )
 from experiment.summary import summarize
-from experiment.threads import blas_threads, thread_count
+from experiment.threads import blas_threads
 from losses.objective import Objective
 from optim import LBFGS, Constant, Optimizer, clip_by_norm
-from optim.base import PARALLEL
 
 Array = npt.NDArray[Any]
 Record = dict[str, Any]
@@ -286,10 +285,7 @@ class Solver:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
         # Where nobody reads the gradient before it, the update adds that of the penalties.
-        ours = isinstance(optimizer, Optimizer)
-        if ours and theta.size >= PARALLEL:
-            optimizer.threads = thread_count()
-        together = ours and self.clip_norm is None
+        together = isinstance(optimizer, Optimizer) and self.clip_norm is None
         penalties = objective.penalties if together else ()
         n_weights, base_rate, steps = (
             objective.n_weights,

@@ -1,6 +1,6 @@
 """Memory of a training run, and a data set larger than the memory allowed, mapped from its file.
 
-python -m benchmarks.memory [--threads 2] [--rounds 3] [--shapes mnist cifar3 wide]
+python -m benchmarks.memory [--threads 2] [--rounds 3] [--shapes mnist cifar3 wide slide]
                             [--megabytes 1024] [--limit 512] [--folder DIR] [--out DIR]
 
 Each figure is of a fresh process (Linux only). First, training with Adam: the peak of resident
@@ -39,6 +39,7 @@ from benchmarks.table import (
     spread,
     tell,
 )
+from layers.product import LARGE, PIECE_BYTES
 
 MB = 2**20
 SIDE = 3072  # bytes of an image
@@ -52,7 +53,9 @@ PARTS = ("parameters", "gradient", "moments", "activations", "data", "copies", "
 
 def main() -> None:
     made = parser("memory", __doc__, rounds=3)
-    made.add_argument("--shapes", nargs="*", choices=SHAPES, default=["mnist", "cifar3", "wide"])
+    made.add_argument(
+        "--shapes", nargs="*", choices=SHAPES, default=["mnist", "cifar3", "wide", "slide"]
+    )
     made.add_argument("--megabytes", type=positive, default=1024, help="of images (1024)")
     made.add_argument("--limit", type=positive, default=512, help="MB for a process (512)")
     made.add_argument("--folder", type=Path, help="for the file of images; a temporary one")
@@ -142,12 +145,14 @@ def held(job: Job) -> dict[str, int]:
     """Bytes that training needs, counted from the sizes."""
     batch, sizes, _ = job.shape
     P = sum(W.size + W.shape[1] for W in job.W)
+    # of the gradient of a large W a piece at a time
+    unwritten = sum(max(0, W.nbytes - PIECE_BYTES) for W in job.W if W.size >= LARGE)
     hidden, evaluated = sum(sizes[1:-1]), min(len(job.y), 1000)
     # of a hidden unit: x W + b, its ReLU, one byte of mask, and the gradients of both
     activations = batch * (hidden * (4 * 4 + 1) + 3 * 4 * sizes[-1])
     return {
         "parameters": 2 * 4 * P,  # the job's first weights, and the network's
-        "gradient": 4 * P,
+        "gradient": 4 * P - unwritten,
         "moments": 2 * 4 * P,
         "activations": activations,
         "data": job.x.nbytes + job.y.nbytes,

@@ -16,8 +16,6 @@ from unittest.mock import patch
 
 import numpy as np
 
-from optim.base import PARALLEL
-
 LEARNING_RATE = 0.01
 PENALTY = 1e-3
 
@@ -180,10 +178,6 @@ class Bare(Handgrad):
     """The objective and the update alone, without the Solver."""
 
     def run(self, orders: Any) -> float:
-        from experiment.threads import thread_count
-
-        if self.objective.theta.size >= PARALLEL:  # as the Solver has it
-            self.optimizer.threads = thread_count()
         start = time.perf_counter()
         objective, update = self.objective, self.optimizer.update
         x, y, n = self.job.x, self.job.y, objective.n_weights

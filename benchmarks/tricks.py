@@ -1,6 +1,6 @@
 """What each trick of the training step saves, measured by switching it off.
 
-python -m benchmarks.tricks [--threads 2] [--rounds 15] [--shapes digits mnist wide]
+python -m benchmarks.tricks [--threads 2] [--rounds 15] [--shapes digits mnist wide slide]
                             [--tricks …] [--out DIR]
 
 Each trick is switched off from outside, by a patch that lives in this file alone. A round times one
@@ -82,14 +82,9 @@ def first_dx() -> Any:
 
 @contextmanager
 def whole_update() -> Iterator[None]:
-    """Each operation of the update passes over the whole vector; on one thread."""
+    """Each operation of the update passes over the whole vector."""
     with patch.object(optim.base, "BLOCK_BYTES", HUGE):
         yield
-
-
-def one_thread() -> Any:
-    """A long vector is updated by one thread."""
-    return patch.object(optim.base, "PARALLEL", HUGE)
 
 
 def products_at_once() -> Any:
@@ -145,7 +140,6 @@ TRICKS: dict[str, Off] = {
     "gradients written in place": copied_gradients,
     "no dx for the first layer": first_dx,
     "blocked update": whole_update,
-    "threads of the update": one_thread,
     "products left to the update": products_at_once,
     "the penalty as a factor": penalty_gradient,
     "ReLU with an array of zeros": number_zero,
@@ -156,16 +150,14 @@ TRICKS: dict[str, Off] = {
 }
 OTHER_SAMPLES = {"order drawn once per epoch"}
 
-# What would be measured along with the trick is off on both sides.
-BOTH_SIDES: dict[str, Off] = {"blocked update": one_thread}
-
-
 # -- measured ------------------------------------------------------------------------------
 
 
 def main() -> None:
     made = parser("tricks", __doc__, rounds=15)
-    made.add_argument("--shapes", nargs="*", choices=SHAPES, default=["digits", "mnist", "wide"])
+    made.add_argument(
+        "--shapes", nargs="*", choices=SHAPES, default=["digits", "mnist", "wide", "slide"]
+    )
     made.add_argument("--tricks", nargs="*", choices=TRICKS, default=list(TRICKS))
     made.add_argument("--steps", type=positive, help="of an epoch, instead of each shape's own")
     made.add_argument("--budget", type=float, default=25, help="seconds a trick and shape (25)")
@@ -194,13 +186,10 @@ def measure(trick: str, job: Job, options: Any) -> dict[str, list[float]]:
     """The seconds of a step with the trick on and off, pair by pair."""
     orders = job.orders()
     programs = {"on": Handgrad(job), "off": Handgrad(job)}
-    both = BOTH_SIDES.get(trick)
 
     def runner(side: str) -> Callable[[], float]:
         def run() -> float:
             with ExitStack() as inside:
-                if both is not None:
-                    inside.enter_context(both())
                 if side == "off":
                     inside.enter_context(TRICKS[trick]())
                 return float(programs[side].run(orders)) + programs[side].between

@@ -49,10 +49,9 @@ RULES: dict[str, Callable[[], Any]] = {
 class Ours:
     """An optimizer of this project on one vector."""
 
-    def __init__(self, rule: str, theta: Any, grad: Any, threads: int) -> None:
+    def __init__(self, rule: str, theta: Any, grad: Any) -> None:
         self.theta, self.grad = theta.copy(), grad
         self.optimizer = RULES[rule]()
-        self.optimizer.threads = threads
 
     def run(self, updates: int) -> None:
         for _ in range(updates):
@@ -123,7 +122,7 @@ def measure(rule: str, n: int, threads: int, rounds: int, there: list[str]) -> T
     rng = np.random.default_rng(0)
     theta = rng.standard_normal(n, np.float32)
     grad = rng.standard_normal(n, np.float32)
-    programs: dict[str, Any] = {"handgrad": Ours(rule, theta, grad, threads)}
+    programs: dict[str, Any] = {"handgrad": Ours(rule, theta, grad)}
     if "torch" in there:
         programs["torch fused"] = Torch(rule, theta, grad, True)
         programs["torch default"] = Torch(rule, theta, grad, None)

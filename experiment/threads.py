@@ -23,11 +23,6 @@ def blas_threads(threads: int | None, scipy_too: bool = False) -> Iterator[None]
         yield
 
 
-def thread_count() -> int:
-    """How many threads NumPy's BLAS may use now."""
-    return int(numerics().get("BLAS num threads", "1"))
-
-
 def numerics() -> dict[str, str]:
     """What the last bits of a result depend on: NumPy, its BLAS, the processor, the threads."""
     import numpy as np

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,10 +16,6 @@ Array = npt.NDArray[Any]
 # the blocks of theta, the gradient, two moments and the scratch stay in the second-level cache.
 BLOCK_BYTES = 256 * 1024
 
-# From so many parameters on an update is worth a second thread: NumPy lets go of the interpreter
-# while it computes. With fewer the threads wait for each other longer than they gain.
-PARALLEL = 8_000_000
-
 
 def _penalized(
     theta: Array, grad: Array, decayed: int, penalties: Sequence[Any], spare: Array, total: Array
@@ -36,22 +28,12 @@ def _penalized(
     return total
 
 
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "optimizer")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork has the pool, not its threads
-
-
 class Optimizer:
     """Changes a vector of parameters, in place, by the gradient of what is to become small.
 
     `lr` is the learning rate, a plain attribute: a training loop sets it from its schedule.
     `state` holds the rule's moments by name, each like theta, from the first update on;
     `steps` counts the updates. Both are all there is to save, and `load` takes them back.
-    `threads`, 1 unless set, is how many walk a long vector, each its own stretch: the numbers are
-    the same for any.
 
     A subclass names its moments and writes two methods: `begin_step`, where it folds what is the
     same for all parameters into numbers, and `update_block`, the rule itself.
@@ -63,7 +45,6 @@ class Optimizer:
         self.lr = number(self, "lr", lr, above=0)
         self.state: dict[str, Array] = {}
         self.steps = 0
-        self.threads = 1
         self._scale = 1.0
         self._scratch: Array = np.empty((2, 0), np.float32)
         self._ready_for: tuple[Array | None, Array | None] = None, None
@@ -134,44 +115,15 @@ class Optimizer:
         self, theta: Array, grad: Array, start: int, n_decayed: int, penalties: Sequence[Any]
     ) -> None:
         """Update the part of theta that begins at `start` and whose gradient is `grad`."""
-        n, size = self.threads, grad.size
-        if n == 1 or size < PARALLEL:
-            self._stretch(theta, grad, start, n_decayed, penalties, self._scratch)
-            return
-        ends = [size * k // n for k in range(n + 1)]
-        work = [
-            _pool(n).submit(
-                self._stretch,
-                theta,
-                grad[begin:end],
-                start + begin,
-                n_decayed,
-                penalties,
-                np.empty_like(self._scratch),
-            )
-            for begin, end in itertools.pairwise(ends)
-        ]
-        for each in work:
-            each.result()
-
-    def _stretch(
-        self,
-        theta: Array,
-        grad: Array,
-        start: int,
-        n_decayed: int,
-        penalties: Sequence[Any],
-        scratch: Array,
-    ) -> None:
-        """The same, block by block."""
-        block, size = scratch.shape[1], grad.size
+        block, size = self._scratch.shape[1], grad.size
         for i in range(0, size, block):
             j = min(i + block, size)
             here = slice(start + i, start + j)
-            part, dpart, spare = theta[here], grad[i:j], scratch[0, : j - i]
+            part, dpart, spare = theta[here], grad[i:j], self._scratch[0, : j - i]
             decayed = min(max(n_decayed - here.start, 0), j - i)
             if penalties and decayed > 0:
-                dpart = _penalized(part, dpart, decayed, penalties, spare, scratch[1, : j - i])
+                total = self._scratch[1, : j - i]
+                dpart = _penalized(part, dpart, decayed, penalties, spare, total)
             moments = [self.state[name][here] for name in self.moments]
             self.update_block(part, dpart, moments, spare, decayed)
 

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import os
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ import pytest
 import optim.base
 from losses import L1, L2
 from optim import SGD, Adam, AdamW, Optimizer, RMSProp
-
-LONG = 300_000  # parameters that two threads walk in these tests
 
 RULES = {
     "plain": lambda: SGD(0.1),
@@ -274,40 +271,8 @@ def test_every_rule_is_tested_here():
     assert public - {Optimizer} == {type(make()) for make in RULES.values()}
 
 
-def _walked(make, threads, steps=3):
-    rng = np.random.default_rng(4)
-    n = LONG + 7
-    theta = rng.normal(size=n).astype(np.float32)
-    rule = make()
-    rule.threads = threads
-    for _ in range(steps):
-        rule.update(theta, rng.normal(size=n).astype(np.float32), n - 3)
-    return theta
-
-
-def test_threads_make_no_difference(make, monkeypatch):
-    monkeypatch.setattr(optim.base, "PARALLEL", LONG)
-    assert np.array_equal(_walked(make, 1), _walked(make, 3))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_threads_work_in_a_fork_of_a_process_that_has_used_them(make, monkeypatch):
-    monkeypatch.setattr(optim.base, "PARALLEL", LONG)
-    theta = _walked(make, 2)
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = int(not np.array_equal(_walked(make, 2), theta))
-        finally:
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
-
-
-@pytest.mark.parametrize("size", [61, LONG + 7])
-def test_penalties_of_an_update_are_those_of_the_gradient(make, size, monkeypatch):
-    monkeypatch.setattr(optim.base, "PARALLEL", LONG)
+@pytest.mark.parametrize("size", [61, 300_007])  # one block; several, the last a short one
+def test_penalties_of_an_update_are_those_of_the_gradient(make, size):
     rng = np.random.default_rng(0)
     start, grad = rng.normal(size=(2, size)).astype(np.float32)
     penalties, n = [L2(0.1), L1(0.02)], size - 5
@@ -317,7 +282,6 @@ def test_penalties_of_an_update_are_those_of_the_gradient(make, size, monkeypatc
         penalty.add_gradient(apart[:n], full[:n])
     make().update(apart, full, n)
     rule = make()
-    rule.threads = 2
     rule.update(together, grad.copy(), n, penalties)
     np.testing.assert_allclose(together, apart, rtol=1e-6, atol=1e-7)
 
