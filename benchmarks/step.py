@@ -46,6 +46,7 @@ MAKERS: dict[str, tuple[str, Callable[[Job], Any]]] = {
     "floor": ("", all_programs.Floor),
     "handgrad": ("", all_programs.Handgrad),
     "bare": ("", all_programs.Bare),
+    "by hand": ("", all_programs.ByHand),
     "torch": ("torch", all_programs.Torch),
     "torch fused": ("torch", lambda job: all_programs.Torch(job, fused=True)),
     "torch compile": ("torch", lambda job: all_programs.Torch(job, compiled=True)),

@@ -148,6 +148,7 @@ TRICKS: dict[str, Off] = {
     "order drawn once per epoch": drawn_each_step,
     "gather into one room": fancy_gather,
 }
+WITH_ADAM = {"blocked update"}  # whose rule is ten operations; plain SGD has two
 OTHER_SAMPLES = {"order drawn once per epoch"}
 
 # -- measured ------------------------------------------------------------------------------
@@ -185,7 +186,10 @@ def main() -> None:
 def measure(trick: str, job: Job, options: Any) -> dict[str, list[float]]:
     """The seconds of a step with the trick on and off, pair by pair."""
     orders = job.orders()
-    programs = {"on": Handgrad(job), "off": Handgrad(job)}
+    programs = {
+        side: Handgrad(job, optimizer=optim.Adam(1e-4) if trick in WITH_ADAM else None)
+        for side in ("on", "off")
+    }
 
     def runner(side: str) -> Callable[[], float]:
         def run() -> float:

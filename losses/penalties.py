@@ -89,14 +89,17 @@ class L2(Penalty):
 
     @property
     def decay(self) -> float:
-        """The gradient by W, over W: what an update may apply as weight decay."""
-        return 2 * self.strength
+        """The gradient over W: what an update may apply as weight decay instead of adding it.
+
+        0 for a class made of this one, whose gradient may be another.
+        """
+        return 2 * self.strength if type(self) is L2 else 0.0
 
     def block_sum(self, W: Array) -> float:
         return float(np.dot(W, W))
 
     def block_gradient(self, W: Array, out: Array) -> Array:
-        return np.multiply(W, self.decay, out=out)
+        return np.multiply(W, 2 * self.strength, out=out)
 
 
 class L1(Penalty):

@@ -40,6 +40,7 @@ class Optimizer:
     """
 
     moments: tuple[str, ...] = ()
+    plain: bool = False  # whether a step is θ − lr g: then g may come scaled
 
     def __init__(self, lr: float) -> None:
         self.lr = number(self, "lr", lr, above=0)
@@ -78,6 +79,10 @@ class Optimizer:
         self._scale = scale
         self.begin_step()
         penalties = self.absorb(penalties, theta.dtype)
+        if scale != 1 and (penalties or not self.plain):
+            raise ValueError(
+                f"{self.name}: scale is {scale}, expected 1, or what gradient_scale says"
+            )
         for start, piece in ((0, grad),) if isinstance(grad, np.ndarray) else grad:
             self._walk(theta, piece, start, n_decayed, penalties)
 

@@ -37,13 +37,13 @@ class SGD(Optimizer):
         self._shrink = 1.0
 
     @property
-    def _plain(self) -> bool:
-        """Whether a step is the plain one below: no momentum, no rule of a subclass."""
+    def plain(self) -> bool:  # type: ignore[override]
+        """No momentum, and no rule of a subclass."""
         return not self.moments and type(self).update_block is SGD.update_block
 
     def gradient_scale(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> float:
         """Plain, lr, so that nothing is left to do but the subtraction; it may not overflow."""
-        if self.lr > 1 or not self._plain or self.absorb(penalties, dtype):
+        if self.lr > 1 or not self.plain or self.absorb(penalties, dtype):
             return 1.0
         return self.lr
 
@@ -53,7 +53,7 @@ class SGD(Optimizer):
         Not where 1 − 2 λ lr, rounded to the type of θ, would be another λ.
         """
         self._shrink = 1.0
-        if not self._plain:
+        if not self.plain:
             return penalties
         others = []
         for penalty in penalties:

@@ -327,3 +327,23 @@ def test_a_rule_made_of_sgd_gets_the_gradient_and_its_penalties_whole():
     assert rule.gradient_scale([L2(10)], theta.dtype) == 1
     rule.update(theta, np.array([1.0, 1.0, 1.0]), None, [L2(10)])
     assert theta.tolist() == [0.5, -0.5, 2.5]
+
+
+def test_a_penalty_made_of_l2_is_applied_whole():
+    class Elastic(L2):
+        def block_gradient(self, W, out):
+            return np.add(super().block_gradient(W, out), np.sign(W), out=out)
+
+    rule, theta = SGD(0.5), np.array([1.0, -1.0])
+    assert rule.gradient_scale([Elastic(0.1)], theta.dtype) == 1
+    rule.update(theta, np.zeros(2), None, [Elastic(0.1)])
+    np.testing.assert_allclose(theta, [0.4, -0.4])
+
+
+@pytest.mark.parametrize(
+    ("rule", "penalties"),
+    [(SGD(0.1, momentum=0.9), []), (Adam(0.1), []), (SGD(0.1), [L1(0.1)])],
+)
+def test_a_scale_that_was_not_asked_for_is_refused(rule, penalties):
+    with pytest.raises(ValueError, match=r"scale is 0\.1, expected 1"):
+        rule.update(np.ones(3), np.ones(3), None, penalties, 0.1)
