@@ -284,14 +284,12 @@ class Solver:
     ) -> None:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
-        # Where nobody reads the gradient before it, the update adds that of the penalties.
+        # Where nobody reads the gradient before it, the update applies the penalties, and may want
+        # the gradient multiplied with a number.
         together = isinstance(optimizer, Optimizer) and self.clip_norm is None
-        penalties = objective.penalties if together else ()
-        n_weights, base_rate, steps = (
-            objective.n_weights,
-            optimizer.lr,
-            math.ceil(len(y) / self.batch_size),
-        )
+        penalties = objective.penalties
+        how: tuple[Any, ...] = ()
+        base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
         room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
         before = np.empty_like(theta)
         due = never if self.checkpoints is None else self.checkpoints.due
@@ -302,8 +300,7 @@ class Solver:
                     rest = order[place.step * self.batch_size :]
                     total, weight = place.total, place.weight
                     self._examiner.begin(epoch)
-                    with objective.driven(by_pieces=together) as in_pieces:
-                        look = self._examiner.watched(in_pieces)
+                    with objective.driven():
                         for step, index in enumerate(batches(rest, self.batch_size), place.step):
                             if self._asked is not None or due(epoch, step, steps):
                                 self._pause(Place(epoch, step, total, weight))
@@ -314,9 +311,10 @@ class Solver:
                                 loss, grad = objective.data_loss_and_grad(
                                     batch, y[index], scale=scale
                                 )
+                                how = penalties, scale
                             else:
                                 loss, grad = objective.value_and_grad(batch, y[index])
-                            watched = grad[look]
+                            watched = grad[self._examiner.watched]
                             if not math.isfinite(loss + np.dot(watched, watched)):
                                 self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))
@@ -326,11 +324,7 @@ class Solver:
                                 clip_by_norm(grad, self.clip_norm)
                             if step == steps - 1:
                                 before[...] = theta
-                            if together:
-                                whole = objective.pieces() if in_pieces else grad
-                                optimizer.update(theta, whole, n_weights, penalties, scale)
-                            else:
-                                optimizer.update(theta, grad, n_weights)
+                            optimizer.update(theta, grad, objective.n_weights, *how)
                             advance(1)
                     self._examiner.epoch(batch, index, steps)
                     record = {

@@ -39,7 +39,6 @@ from benchmarks.table import (
     spread,
     tell,
 )
-from layers.product import LARGE, PIECE_BYTES
 
 MB = 2**20
 SIDE = 3072  # bytes of an image
@@ -145,14 +144,12 @@ def held(job: Job) -> dict[str, int]:
     """Bytes that training needs, counted from the sizes."""
     batch, sizes, _ = job.shape
     P = sum(W.size + W.shape[1] for W in job.W)
-    # of the gradient of a large W a piece at a time
-    unwritten = sum(max(0, W.nbytes - PIECE_BYTES) for W in job.W if W.size >= LARGE)
     hidden, evaluated = sum(sizes[1:-1]), min(len(job.y), 1000)
     # of a hidden unit: x W + b, its ReLU, one byte of mask, and the gradients of both
     activations = batch * (hidden * (4 * 4 + 1) + 3 * 4 * sizes[-1])
     return {
         "parameters": 2 * 4 * P,  # the job's first weights, and the network's
-        "gradient": 4 * P - unwritten,
+        "gradient": 4 * P,
         "moments": 2 * 4 * P,
         "activations": activations,
         "data": job.x.nbytes + job.y.nbytes,

@@ -141,10 +141,10 @@ class Handgrad:
             return value
 
         @contextmanager
-        def timed_steps(by_pieces: bool) -> Iterator[bool]:
-            with driven(by_pieces) as in_pieces:
+        def timed_steps() -> Iterator[None]:
+            with driven():
                 began = time.perf_counter()
-                yield in_pieces
+                yield
                 spent["steps"] += time.perf_counter() - began
 
         n = orders.size
@@ -185,13 +185,12 @@ class Bare(Handgrad):
         room = np.empty((orders.shape[1], x.shape[1]), np.float32)
         total = 0.0
         objective.net.training = True
-        with objective.driven(by_pieces=True) as in_pieces:
+        with objective.driven():
             for index in orders:
                 batch = np.take(x, index, axis=0, out=room, mode="clip")
                 scale = self.optimizer.gradient_scale(penalties, np.dtype(np.float32))
                 _, grad = objective.data_loss_and_grad(batch, y[index], scale=scale)
-                whole = objective.pieces() if in_pieces else grad
-                update(objective.theta, whole, n, penalties, scale)
+                update(objective.theta, grad, n, penalties, scale)
                 total += objective.data_loss
         return time.perf_counter() - start
 

@@ -62,7 +62,7 @@ def copied_gradients() -> Any:
     driven = layers.vector.ParameterVector.driven
 
     @contextmanager
-    def without_views(self: Any, by_pieces: bool = False) -> Iterator[None]:
+    def without_views(self: Any) -> Iterator[None]:
         with driven(self):
             for _, layer in self.leaves:
                 layer._buffers = {}
@@ -87,9 +87,11 @@ def whole_update() -> Iterator[None]:
         yield
 
 
-def products_at_once() -> Any:
-    """A large dW is written whole, where backward meets it."""
-    return patch.object(layers.vector, "LARGE", HUGE)
+@contextmanager
+def unscaled() -> Iterator[None]:
+    """The learning rate multiplies every entry of the gradient, in the update."""
+    with patch.object(optim.SGD, "gradient_scale", optim.Optimizer.gradient_scale):
+        yield
 
 
 def penalty_gradient() -> Any:
@@ -140,7 +142,7 @@ TRICKS: dict[str, Off] = {
     "gradients written in place": copied_gradients,
     "no dx for the first layer": first_dx,
     "blocked update": whole_update,
-    "products left to the update": products_at_once,
+    "the gradient scaled at its source": unscaled,
     "the penalty as a factor": penalty_gradient,
     "ReLU with an array of zeros": number_zero,
     "db as a product with ones": summed_rows,

@@ -46,12 +46,9 @@ class Examiner:
     def __init__(self, objective: Any, optimizer: Any) -> None:
         self.objective, self.optimizer = objective, optimizer
         self._epoch, self._norm, self._first = 0, 0.0, True
-
-    def watched(self, in_pieces: bool) -> slice:
-        """What of each step's gradient is to be finite: all, or of one that is long or comes in
-        pieces the biases', since what is not finite in a dout is there too."""
-        n, weights = self.objective.theta.size, self.objective.n_weights
-        return slice(weights if (in_pieces or n >= LONG) and weights < n else 0, None)
+        n, weights = objective.theta.size, objective.n_weights
+        # Of a long gradient the biases: what is not finite in a dout is there too.
+        self.watched = slice(weights if n >= LONG and weights < n else 0, None)
 
     def begin(self, epoch: int) -> None:
         """An epoch begins: what its growth is measured by."""
@@ -65,7 +62,6 @@ class Examiner:
             where = first_not_finite(self.objective.net, x)
         else:
             what = "loss is finite, its gradient is not,"
-            self.objective.multiply_out()
             where = first_bad("gradient of", self._named(grad), backwards=True)
         if where:
             raise self._diverged(what, where, x, samples, step)

@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from layers import initialize
 from layers.base import Array, Gradients, Layer, constant
-from layers.product import Product
 
 
 class Linear(Layer):
@@ -33,7 +32,6 @@ class Linear(Layer):
     forward_rule = "y = x W + b"
     backward_rule = "dx = dout Wᵀ, dW = xᵀ dout, db = Σₙ dout"
     weights = ("W",)
-    later: Product | None = None  # while a Solver drives a large layer: what multiplies dW out
 
     def __init__(
         self,
@@ -71,11 +69,7 @@ class Linear(Layer):
 
     def _gradients(self, x: Array, dout: Array) -> Gradients:
         W = self.params["W"]
-        grads = {"W": self.buffer("dW", W.shape, W.dtype)}
-        if self.later is None:
-            np.matmul(x.T, dout, out=grads["W"])
-        else:
-            self.later.factors(x.T, dout)
+        grads = {"W": np.matmul(x.T, dout, out=self.buffer("dW", W.shape, W.dtype))}
         if "b" in self.params:
             ones = constant(1, dout.shape[:1], W.dtype)  # 1ᵀ dout, quicker than NumPy's sum
             grads["b"] = np.dot(ones, dout, out=self.buffer("db", W.shape[1:], W.dtype))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from layers.base import Array, Gradients, Layer, replace
-from layers.foreign import built_in, parameters, weights_of
-from layers.linear import Linear
-from layers.product import LARGE, Product
+from layers.foreign import parameters, weights_of
 
 
 class ParameterVector:
@@ -51,8 +48,6 @@ class ParameterVector:
         self.grad = np.zeros(size, self.dtype)
         self.views: dict[str, Array] = {}
         self.grad_views: dict[str, Array] = {}
-        self.products: dict[str, Product] = {}
-        self._starts: dict[str, int] = {}
         start = 0
         for layer, name, key, value in named:
             part = slice(start, start + value.size)
@@ -68,7 +63,6 @@ class ParameterVector:
                 )
             self.views[f"{name}.{key}"] = view
             self.grad_views[f"{name}.{key}"] = self.grad[part].reshape(value.shape)
-            self._starts[f"{name}.{key}"] = part.start
 
     @staticmethod
     def _one_dtype(named: list[tuple[Any, str, str, Array]]) -> np.dtype[Any]:
@@ -95,35 +89,9 @@ class ParameterVector:
             if grads[name] is not view:
                 np.copyto(view, grads[name], casting="same_kind")
 
-    def pieces(self) -> Iterator[tuple[int, Array]]:
-        """The gradient from its first entry to its last, each piece with the place it starts at.
-
-        Those of a product are made as they are asked for, one in the room of the other.
-        """
-        done = 0
-        for name, product in self.products.items():
-            start = self._starts[name]
-            if start > done:
-                yield done, self.grad[done:start]
-            for piece in product.pieces():
-                yield start, piece
-                start += piece.size
-            done = start
-        if done < self.grad.size:
-            yield done, self.grad[done:]
-
-    def multiply_out(self) -> None:
-        """Write the products into their places in `grad`, for whoever looks at all of it."""
-        for name, product in self.products.items():
-            product.multiply_out(self.grad_views[name])
-
     @contextmanager
-    def driven(self, by_pieces: bool = False) -> Iterator[None]:
-        """While inside, built-in layers write gradients into `grad` and reuse their buffers.
-
-        by_pieces: the gradient is read by `pieces`. Large products are left as factors then, if
-        no layer is somebody else's, who might write into a factor.
-        """
+    def driven(self) -> Iterator[None]:
+        """While inside, built-in layers write gradients into `grad` and reuse their buffers."""
         layers = [(name, layer) for name, layer in self.leaves if isinstance(layer, Layer)]
         for name, layer in layers:
             layer._buffers = {
@@ -132,25 +100,9 @@ class ParameterVector:
                 # of layers that share parameters the first; the others' gradients are added to it
                 if self._first.get(id(layer.params), name) == name
             }
-        if by_pieces and all(built_in(layer) for _, layer in self.leaves):
-            self._leave_products()
         try:
             yield
         finally:
-            self.products = {}
             for _, layer in layers:
                 layer._buffers = None
                 layer._cached = None  # it may hold a buffer
-                if isinstance(layer, Linear):
-                    layer.later = None
-
-    def _leave_products(self) -> None:
-        """Have large layers leave dW for later: those whose parameters are nobody else's, and
-        whose db, which is written at once, tells whether dW is finite."""
-        holders = Counter(id(parameters(layer)) for _, layer in self.leaves)
-        for name, layer in self.leaves:
-            params = parameters(layer)
-            if not isinstance(layer, Linear) or holders[id(params)] > 1 or "b" not in params:
-                continue
-            if params["W"].size >= LARGE:
-                self.products[f"{name}.W"] = layer.later = Product()

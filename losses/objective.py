@@ -64,7 +64,6 @@ class Objective:
     ) -> tuple[float, Array]:
         """The total loss and its gradient by θ: a fresh vector, or, `driven`, always the same."""
         data_loss, grad = self.data_loss_and_grad(x, y, weights)
-        self.multiply_out()
         self.penalty = self.penalty_value()
         dW = self._dW if self._driven else grad[: self.n_weights]
         for penalty in self.penalties:
@@ -106,26 +105,13 @@ class Objective:
             start += view.size
         return parts
 
-    def pieces(self) -> Iterator[tuple[int, Array]]:
-        """The gradient of the data loss, piece by piece, each with its place: see `driven`."""
-        yield from self._vector.pieces()
-
-    def multiply_out(self) -> None:
-        """Complete the gradient of the last call in its place, for whoever looks at all of it."""
-        self._vector.multiply_out()
-
     @contextmanager
-    def driven(self, by_pieces: bool = False) -> Iterator[bool]:
-        """While inside, layers reuse their buffers: for a loop that reads each result at once.
-
-        by_pieces: the loop reads the gradient by `pieces`, so that large products may be left to
-        be multiplied out there; it is told whether any is. Then `data_loss_and_grad` gives the
-        rest of the gradient in its place.
-        """
+    def driven(self) -> Iterator[None]:
+        """While inside, layers reuse their buffers: for a loop that reads each result at once."""
         self._still_one()
-        with self._vector.driven(by_pieces):
+        with self._vector.driven():
             self._driven = True
             try:
-                yield bool(self._vector.products)
+                yield
             finally:
                 self._driven = False

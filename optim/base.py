@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,23 +53,19 @@ class Optimizer:
     def update(
         self,
         theta: Array,
-        grad: Array | Iterable[tuple[int, Array]],
+        grad: Array,
         n_decayed: int | None = None,
         penalties: Sequence[Any] = (),
         scale: float = 1.0,
     ) -> None:
         """One step: changes `theta`, reads `grad`.
 
-        Both are contiguous vectors of one length and dtype (float32 or float64); `grad` may come
-        in pieces, one after the other, each with the place in theta where it starts. Weight decay,
-        in a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
+        Both are contiguous vectors of one length and dtype (float32 or float64). Weight decay, in
+        a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
         `penalties`: to each block of `grad` theirs is added, in the cache. `grad` may be the
         gradient times the `scale` that `gradient_scale` gave.
         """
-        if not isinstance(grad, np.ndarray):
-            if theta is not self._ready_for[0]:
-                self._prepare(theta, theta)
-        elif theta is not self._ready_for[0] or grad is not self._ready_for[1]:
+        if theta is not self._ready_for[0] or grad is not self._ready_for[1]:
             self._prepare(theta, grad)
         if n_decayed is None:
             n_decayed = theta.size
@@ -83,8 +79,7 @@ class Optimizer:
             raise ValueError(
                 f"{self.name}: scale is {scale}, expected 1, or what gradient_scale says"
             )
-        for start, piece in ((0, grad),) if isinstance(grad, np.ndarray) else grad:
-            self._walk(theta, piece, start, n_decayed, penalties)
+        self._walk(theta, grad, n_decayed, penalties)
 
     def begin_step(self) -> None:
         """Compute what is the same for all parameters in this step."""
@@ -116,18 +111,14 @@ class Optimizer:
         self.steps = count(self, "steps", steps, least=0)
         self._ready_for = None, None
 
-    def _walk(
-        self, theta: Array, grad: Array, start: int, n_decayed: int, penalties: Sequence[Any]
-    ) -> None:
-        """Update the part of theta that begins at `start` and whose gradient is `grad`."""
-        block, size = self._scratch.shape[1], grad.size
-        for i in range(0, size, block):
-            j = min(i + block, size)
-            here = slice(start + i, start + j)
-            part, dpart, spare = theta[here], grad[i:j], self._scratch[0, : j - i]
-            decayed = min(max(n_decayed - here.start, 0), j - i)
+    def _walk(self, theta: Array, grad: Array, n_decayed: int, penalties: Sequence[Any]) -> None:
+        block, size = self._scratch.shape[1], theta.size
+        for start in range(0, size, block):
+            here = slice(start, min(start + block, size))
+            part, dpart = theta[here], grad[here]
+            spare, total = self._scratch[:, : part.size]
+            decayed = min(max(n_decayed - start, 0), part.size)
             if penalties and decayed > 0:
-                total = self._scratch[1, : j - i]
                 dpart = _penalized(part, dpart, decayed, penalties, spare, total)
             moments = [self.state[name][here] for name in self.moments]
             self.update_block(part, dpart, moments, spare, decayed)
