@@ -291,7 +291,7 @@ class Solver:
         how: tuple[Any, ...] = ()
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
         room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
-        before = np.empty_like(theta)
+        before = theta.copy()
         due = never if self.checkpoints is None else self.checkpoints.due
         try:
             with self._progress(self.epochs * steps, place.epoch * steps + place.step) as advance:
