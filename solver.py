@@ -48,7 +48,7 @@ from experiment.folder import (
 )
 from experiment.model import load
 from experiment.prediction import predict
-from experiment.resume import check_changes, table
+from experiment.resume import check_changes, check_epochs, table
 from experiment.sanity import checks
 from experiment.schema import Config, Lbfgs
 from experiment.signals import Interrupted, StoppedAtOnce, finishing_steps
@@ -534,6 +534,7 @@ def resume(options: Any) -> int:
                 largest = MAX_BYTES + 8 * parts.objective.theta.nbytes
                 checkpoint = checkpoints.newest(largest)
                 check_changes(checkpoint.facts.config, config, options.allow_change)
+                check_epochs(checkpoint.facts.place.epoch, config)
             except (ConfigError, DataError) as error:
                 raise ConfigError(f"--resume {path}: {error}") from None
             solver.checkpoints = checkpoints

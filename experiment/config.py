@@ -51,9 +51,11 @@ def read(path: Path | str, settings: Iterable[str] = ()) -> Config:
     """
     path = Path(path)
     where = inert(str(path))
-    table = _parse(path, where)
+    table, settings = _parse(path, where), list(settings)
     for setting in settings:
         _override(table, setting)
+    if settings:
+        where += inert(cut(f" with --set {' '.join(settings)}", 100))
     try:
         check_names(table, Config)
         config = msgspec.convert(table, Config)
@@ -197,8 +199,17 @@ def check_names(value: Any, kind: Any, where: str = "") -> None:
         if key == tag_field:
             continue
         if key not in hints:
-            raise ConfigError(f"{inert(here)}: unknown key{choices(key, hints)}")
+            near = "" if where else _in_a_section(key, hints)
+            raise ConfigError(f"{inert(here)}: unknown key{near or choices(key, hints)}")
         check_names(item, hints[key], here)
+
+
+def _in_a_section(key: str, sections: dict[str, Any]) -> str:
+    """A hint, if a section has a key that was given outside of it."""
+    for section, kind in sections.items():
+        if any(key in member.__struct_fields__ for member in _structs(kind)):
+            return f"; did you mean {section}.{key}?"
+    return ""
 
 
 def _structs(kind: Any) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,19 @@ def predict(options: Any) -> None:
     """
     if options.input is None:
         raise ConfigError("--predict: needs --input FILE with the samples")
+    given, out = Path(options.input), options.output
+    if out and given.exists() and Path(out).exists() and given.samefile(out):
+        raise ConfigError(f"--output {out}: is the input, expected another file")
     model = load(options.predict)
     x, _ = read_features(options.input, **_as_in_training(model.manifest, str(options.input)))
     try:
         labels = list(model.predict(x))
     except ValueError as error:
         raise ConfigError(f"{options.input}: {error}") from None
-    if options.output is None:  # perhaps a terminal, which labels must not steer
+    if out is None:  # perhaps a terminal, which labels must not steer
         labels = [inert(label) if isinstance(label, str) else label for label in labels]
-    with (
-        open(options.output, "w", newline="", encoding="utf-8")
-        if options.output
-        else nullcontext(sys.stdout) as out
-    ):
-        rows = csv.writer(out, lineterminator="\n")
+    with open(out, "w", newline="", encoding="utf-8") if out else nullcontext(sys.stdout) as file:
+        rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["prediction"])
         rows.writerows([label] if np.ndim(label) == 0 else label for label in labels)
 

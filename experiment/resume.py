@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from experiment.errors import ConfigError, inert
-from experiment.schema import Config
+from experiment.errors import ConfigError, choices, inert
+from experiment.schema import Config, Lbfgs
 
 FREE = ("solver.checkpoint_every", "solver.memory_limit")  # change nothing of what is computed
 
@@ -29,8 +29,11 @@ def check_changes(stored: dict[str, Any] | None, asked: Config, allowed: Iterabl
         raise ConfigError("the checkpoint was not made by `python -m solver`")
     with suppress(msgspec.ValidationError):  # else as it is: what no configuration has differs
         stored = table(msgspec.convert(stored, Config))  # with the defaults that have come since
-    allowed = (*allowed, *FREE)
     before, now = flat(stored), flat(table(asked))
+    for name in allowed:
+        if not any(is_inside(key, name) for key in before.keys() | now.keys()):
+            raise ConfigError(f"--allow-change {inert(name)}: no such key{choices(name, now)}")
+    allowed = (*allowed, *FREE)
     changes, keys = [], []
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) == now.get(key) or any(is_inside(key, name) for name in allowed):
@@ -40,6 +43,14 @@ def check_changes(stored: dict[str, Any] | None, asked: Config, allowed: Iterabl
     if changes:
         options = " ".join(f"--allow-change {key}" for key in keys)
         raise ConfigError(inert(f"{'; '.join(changes)}; expected the same, or {options}"))
+
+
+def check_epochs(done: int, asked: Config) -> None:
+    """Raise ConfigError if the run has come further than it is asked to."""
+    if not isinstance(asked.optim, Lbfgs) and asked.solver.epochs < done:
+        raise ConfigError(
+            f"solver.epochs is {asked.solver.epochs}, but the run has done {done}: expected as many"
+        )
 
 
 def flat(value: Any, key: str = "") -> dict[str, Any]:

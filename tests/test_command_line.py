@@ -120,6 +120,10 @@ def test_a_trained_network_comes_back(flowers: Path, capsys: pytest.CaptureFixtu
     whole = ["--input", str(flowers / "flowers.csv"), "--output", str(answers)]
     assert solver.main(["--predict", str(run), *whole]) == 0
     assert len(answers.read_text().splitlines()) == 91
+    own = ["--input", str(samples), "--output", str(samples)]
+    assert solver.main(["--predict", str(run), *own]) == 2
+    assert "is the input, expected another file" in capsys.readouterr().err
+    assert samples.read_text() == "long,wide\n103,0\n100,3\n"
     samples.write_text("long,wide,high\n103,0,1\n")
     assert solver.main(["--predict", str(run), "--input", str(samples)]) == 2
     assert "expected (N, 2)" in capsys.readouterr().err

@@ -521,6 +521,8 @@ def test_a_changed_configuration_says_what_differs(place, monkeypatch, capsys):
         assert "--allow-change optim.lr --allow-change solver.seed" in err
     (run / "config.toml").write_text(stored)
     assert go_on(run, "--set", "optim.lr=0.01", "--allow-change", "optim.lt") == 2
+    err = capsys.readouterr().err
+    assert "--allow-change optim.lt: no such key; did you mean 'optim.lr'?" in err
     assert go_on(run, "--set", "net.hidden=[17]", "--allow-change", "net") == 2
     assert "linear1.W is float32 (2, 16), but of the network it is" in capsys.readouterr().err
     other = place / "other.toml"
@@ -540,6 +542,14 @@ def test_a_finished_run_can_be_made_longer(place):
     settings_given = ["--set", "solver.epochs=11", "--allow-change", "solver.epochs", "--quiet"]
     assert go_on(place / "whole", *settings_given) == 0
     assert same_files(place / "whole", place / "longer")
+
+
+def test_a_run_cannot_be_made_shorter_than_it_is(place, capsys):
+    settings_given = ["--set", "solver.epochs=3", "--allow-change", "solver.epochs"]
+    kept = {path.name: path.read_bytes() for path in (place / "whole").glob("*.*")}
+    assert go_on(place / "whole", *settings_given) == 2
+    assert "solver.epochs is 3, but the run has done" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (place / "whole").glob("*.*")} == kept
 
 
 def test_a_folder_that_is_none_or_not_a_runs_is_an_error(place, capsys):
