@@ -287,22 +287,6 @@ def degrees(e: Evidence) -> Iterator[str]:
         return
 
 
-def features(e: Evidence) -> Iterator[str]:
-    """The same along the last axis: the statistics of a sample, not of the batch."""
-    if not e.is_input or e.got.ndim < 2 or e.got.shape != e.main.dout.shape:
-        return
-    n = e.got.shape[-1]
-    if any(value.ndim and value.shape[-1] == n for value in e.main.params.values()):
-        return
-    xs = e.inputs(lambda x: np.concatenate([x] * 3, axis=-1))
-    trial = e.at(xs, dout=np.concatenate([e.main.dout] * 3, axis=-1))
-    if trial is None:
-        return
-    ratio = _error(trial.got[e.about], trial.expected(e.about)) / _error(e.got, e.expected)
-    if abs(ratio * 3 - 1) < 0.02 or abs(ratio * (3 * n - 1) / (n - 1) - 1) < 0.02:
-        yield "degrees-of-freedom"
-
-
 def epsilon(e: Evidence) -> Iterator[str]:
     """The error falls with the eps that the layer holds, or as the inputs outgrow it."""
     before = _error(e.got, e.expected)
