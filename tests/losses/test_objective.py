@@ -1,0 +1,75 @@
+"""The objective: its parts, its gradient in both ways, scaled as asked."""
+
+import numpy as np
+import pytest
+
+from layers import BatchNorm, Graph, Linear, ReLU, Sequential
+from losses import L1, L2, MulticlassHinge, SoftmaxCrossEntropy
+from losses.objective import Objective
+
+X = np.random.default_rng(0).standard_normal((12, 5))
+Y = np.arange(12) % 3
+
+
+class Doubling:
+    """A layer of one's own, by the plain contract alone."""
+
+    def __init__(self):
+        self.params = {"a": np.array([2.0, 1.0, -1.0])}
+
+    def forward(self, x):
+        self.x = x
+        return x * self.params["a"]
+
+    def backward(self, dout):
+        return dout * self.params["a"], {"a": (dout * self.x).sum(axis=0)}
+
+
+def linear(D, M, seed):
+    return Linear(D, M, rng=seed, dtype=np.float64)
+
+
+def chain():
+    net = Sequential(linear(5, 6, 0), BatchNorm(6).astype(np.float64), ReLU(), linear(6, 3, 1))
+    net.training = True
+    return net
+
+
+def with_ones_own():
+    return Sequential(linear(5, 3, 0), Doubling(), linear(3, 3, 1))
+
+
+def graph():
+    net = Graph()
+    x = net.input("x")
+    h = net.add(linear(5, 5, 0), x)
+    net.add(linear(5, 3, 1), h.relu() + x)
+    return net
+
+
+@pytest.mark.parametrize("net", [chain, with_ones_own, graph])
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy, MulticlassHinge])
+@pytest.mark.parametrize("scale", [1.0, 0.01, 3.0])
+def test_the_gradient_is_the_same_by_hand_and_driven_and_scaled(net, loss, scale):
+    objective = Objective(net(), loss())
+    value, expected = objective.data_loss_and_grad(X, Y)
+    again, scaled = objective.data_loss_and_grad(X, Y, scale=scale)
+    assert again == value  # the loss itself is not scaled
+    np.testing.assert_allclose(scaled, scale * expected, rtol=1e-12, atol=1e-15)
+    with objective.driven():
+        for _ in range(2):  # the second time in the buffers of the first
+            again, driven = objective.data_loss_and_grad(X, Y, scale=scale)
+            assert again == pytest.approx(value, rel=1e-12)
+            np.testing.assert_allclose(driven, scale * expected, rtol=1e-12, atol=1e-15)
+
+
+def test_the_total_adds_the_penalties_of_the_weights_alone():
+    objective = Objective(chain(), SoftmaxCrossEntropy(), [L2(0.1), L1(0.02)])
+    data_loss, data_grad = objective.data_loss_and_grad(X, Y)
+    total, grad = objective.value_and_grad(X, Y)
+    W = np.concatenate([objective.net.params[f"linear{i}.W"].ravel() for i in (1, 2)])
+    n = objective.n_weights
+    np.testing.assert_array_equal(objective.theta[:n], W)
+    assert total - data_loss == pytest.approx(0.1 * (W**2).sum() + 0.02 * np.abs(W).sum())
+    np.testing.assert_allclose(grad[:n], data_grad[:n] + 0.2 * W + 0.02 * np.sign(W), rtol=1e-12)
+    np.testing.assert_array_equal(grad[n:], data_grad[n:])
