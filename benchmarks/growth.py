@@ -23,6 +23,7 @@ from benchmarks.table import (
     limit_threads,
     micro,
     parser,
+    plain_numbers,
     positive,
     ratios,
     spread,
@@ -103,6 +104,9 @@ def plot(figure: Any, found: dict[str, dict[int, Times]]) -> None:
             axes.plot(list(by_value), values, marker="o", label=label)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
+        axes.set_xticks(list(by_value), [f"{value:,}" for value in by_value], rotation=45)
+        axes.set_xticks([], minor=True)
         axes.set_xlabel(axis)
         axes.legend(fontsize="small")
     panels[0].set_ylabel("µs per step")

@@ -30,6 +30,7 @@ from benchmarks.table import (
     micro,
     parser,
     peers,
+    plain_numbers,
     positive,
     ratios,
     spread,
@@ -232,6 +233,7 @@ def plot(figure: Any, found: dict[str, Times], names: list[str]) -> None:
         axes.bar(places, middles, width, yerr=errors, error_kw={"linewidth": 0.7}, label=key)
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_yscale("log")
+    plain_numbers(axes.yaxis)
     axes.set_xticks(range(len(found)), list(found))
     axes.set_ylabel(f"time of a step over the {base}'s")
     axes.legend(ncols=4, fontsize="small")

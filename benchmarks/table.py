@@ -209,3 +209,12 @@ def processor() -> str:
         return platform.machine()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def plain_numbers(axis: Any) -> None:
+    """The ticks of a logarithmic axis as 1, 2, 5, 10, … instead of powers of ten."""
+    from matplotlib.ticker import LogLocator
+
+    axis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axis.set_major_formatter("{x:,g}")
+    axis.set_minor_formatter("{x:,g}")

@@ -25,6 +25,7 @@ from benchmarks.table import (
     micro,
     parser,
     peers,
+    plain_numbers,
     ratios,
     spread,
     summary,
@@ -168,6 +169,7 @@ def plot(figure: Any, found: Any, threads: int) -> None:
             axes.plot(list(by_size), values, marker="o", label=name)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
         axes.set_title(rule)
         axes.set_xlabel("parameters")
         if i == 0:
