@@ -284,11 +284,6 @@ class Solver:
     ) -> None:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
-        # Where nobody reads the gradient before it, the update applies the penalties, and may want
-        # the gradient multiplied with a number.
-        together = isinstance(optimizer, Optimizer) and self.clip_norm is None
-        penalties = objective.penalties
-        how: tuple[Any, ...] = ()
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
         room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
         before = theta.copy()
@@ -306,14 +301,7 @@ class Solver:
                                 self._pause(Place(epoch, step, total, weight))
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             batch = gather(x, index, out=room[: len(index)])
-                            if together:
-                                scale = optimizer.gradient_scale(penalties, theta.dtype)
-                                loss, grad = objective.data_loss_and_grad(
-                                    batch, y[index], scale=scale
-                                )
-                                how = penalties, scale
-                            else:
-                                loss, grad = objective.value_and_grad(batch, y[index])
+                            loss, grad, how = self._gradient(batch, y[index])
                             watched = grad[self._examiner.watched]
                             if not math.isfinite(loss + np.dot(watched, watched)):
                                 self._examiner.step(loss, grad, batch, index, step)
@@ -341,6 +329,21 @@ class Solver:
                     self._pause(place)
         finally:
             optimizer.lr = base_rate
+
+    def _gradient(self, x: Array, y: Array) -> tuple[float, Array, tuple[Any, ...]]:
+        """Loss and gradient of a batch, and what the update must know of the gradient.
+
+        Where nobody reads it before, an update of ours applies the penalties, and may have the
+        gradient multiplied with a number at its source.
+        """
+        objective, optimizer = self.objective, self.optimizer
+        if self.clip_norm is not None or not isinstance(optimizer, Optimizer):
+            return *objective.value_and_grad(x, y), ()
+        penalties, scale = objective.penalties, 1.0
+        if objective.is_linear:
+            scale = optimizer.gradient_scale(penalties, objective.theta.dtype)
+        loss, grad = objective.data_loss_and_grad(x, y, scale=scale)
+        return loss, grad, (penalties,) if scale == 1 else (penalties, True)
 
     def _whole_set(
         self, optimizer: LBFGS, x: Any, y: Array, after_epoch: Callable[[Record], bool]

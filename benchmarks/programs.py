@@ -190,14 +190,15 @@ class Bare(Handgrad):
                 batch = np.take(x, index, axis=0, out=room, mode="clip")
                 scale = self.optimizer.gradient_scale(penalties, np.dtype(np.float32))
                 _, grad = objective.data_loss_and_grad(batch, y[index], scale=scale)
-                update(objective.theta, grad, n, penalties, scale)
+                update(objective.theta, grad, n, penalties, scale != 1)
                 total += objective.data_loss
         return time.perf_counter() - start
 
 
 class ByHand:
     """The same step in NumPy's calls for this one net: no layers, no Solver, no checks, every
-    array made beforehand. What a step of ours takes above it is the price of those."""
+    array made beforehand, the update over θ whole. What a step of ours takes above it is the price
+    of layers (less what its update in blocks saves)."""
 
     def __init__(self, job: Job) -> None:
         N, sizes = job.shape.batch, job.shape.sizes

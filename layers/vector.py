@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layers.base import Array, Gradients, Layer, replace
-from layers.foreign import parameters, weights_of
+from layers.foreign import built_in, parameters, weights_of
 
 
 class ParameterVector:
@@ -25,6 +25,7 @@ class ParameterVector:
 
     def __init__(self, leaves: Iterable[tuple[str, Any]]) -> None:
         self.leaves = list(leaves)
+        self.built_in = all(built_in(layer) for _, layer in self.leaves)
         self._first: dict[int, str] = {}  # id of a dictionary of parameters: who has it first
         sharing: dict[str, list[Any]] = {}  # who has it first: the layers that share it
         named = []

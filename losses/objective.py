@@ -37,6 +37,8 @@ class Objective:
         self.n_weights: int = self._vector.n_weights
         self._W = self.theta[: self.n_weights]
         self._dW = self._vector.grad[: self.n_weights]
+        # Somebody else's layer may add to its gradient what does not grow with dout.
+        self.is_linear = self._vector.built_in
         self._driven = False
         self.data_loss = float("nan")
         self.penalty = float("nan")
@@ -83,7 +85,7 @@ class Objective:
         data_loss = self._data_loss(x, y, weights)
         dscores = self.loss.backward()
         if scale != 1:
-            dscores = np.multiply(dscores, float(scale))
+            dscores = _times(dscores, float(scale))
         self._vector.collect(self.net.parameter_gradients(dscores))
         grad: Array = self._vector.grad
         return data_loss, grad if self._driven else grad.copy()
@@ -115,3 +117,10 @@ class Objective:
                 yield
             finally:
                 self._driven = False
+
+
+def _times(gradient: Any, scale: float) -> Any:
+    """The gradient by the scores, or by each of several outputs, times a number."""
+    if isinstance(gradient, tuple):
+        return tuple(_times(part, scale) for part in gradient)
+    return gradient if gradient is None else np.multiply(gradient, scale)

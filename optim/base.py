@@ -36,11 +36,11 @@ class Optimizer:
     `steps` counts the updates. Both are all there is to save, and `load` takes them back.
 
     A subclass names its moments and writes two methods: `begin_step`, where it folds what is the
-    same for all parameters into numbers, and `update_block`, the rule itself.
+    same for all parameters into numbers, and `update_block`, the rule itself. A rule that can do
+    with less may say so in two more: `gradient_scale` and `absorb`.
     """
 
     moments: tuple[str, ...] = ()
-    plain: bool = False  # whether a step is θ − lr g: then g may come scaled
 
     def __init__(self, lr: float) -> None:
         self.lr = number(self, "lr", lr, above=0)
@@ -56,14 +56,14 @@ class Optimizer:
         grad: Array,
         n_decayed: int | None = None,
         penalties: Sequence[Any] = (),
-        scale: float = 1.0,
+        scaled: bool = False,
     ) -> None:
         """One step: changes `theta`, reads `grad`.
 
         Both are contiguous vectors of one length and dtype (float32 or float64). Weight decay, in
         a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
-        `penalties`: to each block of `grad` theirs is added, in the cache. `grad` may be the
-        gradient times the `scale` that `gradient_scale` gave.
+        `penalties`: to each block of `grad` theirs is added, in the cache. If `scaled`,
+        `grad` is the gradient times what `gradient_scale` gives.
         """
         if theta is not self._ready_for[0] or grad is not self._ready_for[1]:
             self._prepare(theta, grad)
@@ -72,13 +72,9 @@ class Optimizer:
         elif not 0 <= n_decayed <= theta.size:
             raise ValueError(f"{self.name}: n_decayed is {n_decayed}, expected 0..{theta.size}")
         self.steps += 1
-        self._scale = scale
         self.begin_step()
+        self._scale = self.gradient_scale(penalties, theta.dtype) if scaled else 1.0
         penalties = self.absorb(penalties, theta.dtype)
-        if scale != 1 and (penalties or not self.plain):
-            raise ValueError(
-                f"{self.name}: scale is {scale}, expected 1, or what gradient_scale says"
-            )
         self._walk(theta, grad, n_decayed, penalties)
 
     def begin_step(self) -> None:

@@ -37,15 +37,16 @@ class SGD(Optimizer):
         self._shrink = 1.0
 
     @property
-    def plain(self) -> bool:  # type: ignore[override]
-        """No momentum, and no rule of a subclass."""
-        return not self.moments and type(self).update_block is SGD.update_block
+    def _plain(self) -> bool:
+        """Whether a step is the plain one below: no momentum, nothing of a subclass's own."""
+        own = type(self).update, type(self).update_block
+        return not self.moments and own == (Optimizer.update, SGD.update_block)
 
     def gradient_scale(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> float:
         """Plain, lr, so that nothing is left to do but the subtraction; it may not overflow."""
-        if self.lr > 1 or not self.plain or self.absorb(penalties, dtype):
+        if self.lr > 1 or not self._plain or self.absorb(penalties, dtype):
             return 1.0
-        return self.lr
+        return float(self.lr)
 
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Plain, λ Σ W² is weight decay: θ − lr (g + 2 λ θ) = (1 − 2 λ lr) θ − lr g.
@@ -53,12 +54,12 @@ class SGD(Optimizer):
         Not where 1 − 2 λ lr, rounded to the type of θ, would be another λ.
         """
         self._shrink = 1.0
-        if not self.plain:
+        if not self._plain:
             return penalties
         others = []
         for penalty in penalties:
-            decay = self.lr * getattr(penalty, "decay", 0.0)
-            if decay > LEAST_DECAY[dtype.char]:
+            decay = float(self.lr) * getattr(penalty, "decay", 0.0)
+            if decay > LEAST_DECAY.get(dtype.char, np.inf):
                 self._shrink -= decay
             else:
                 others.append(penalty)
@@ -74,7 +75,7 @@ class SGD(Optimizer):
             if self._scale == self.lr:
                 scratch = grad
             else:
-                np.multiply(grad, self.lr / self._scale, out=scratch)
+                np.multiply(grad, self.lr, out=scratch)
         else:
             (velocity,) = moments
             np.multiply(velocity, self.momentum, out=velocity)

@@ -98,6 +98,35 @@ def test_one_epoch_of_sgd_is_the_textbook_loop():
         np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.parametrize("penalties", [(), (L2(0.01),)])
+def test_a_layer_whose_backward_adds_something_of_its_own_is_trained_as_it_says(penalties):
+    """Not a gradient of the loss, but what its author wrote: the rate multiplies it once."""
+
+    class Decaying(Linear):
+        def backward(self, dout):
+            dx, grads = super().backward(dout)
+            return dx, grads | {"W": grads["W"] + 0.2 * self.params["W"]}
+
+    def trained(**options):
+        net = Sequential(Linear(5, 8, rng=0), ReLU(), Decaying(8, 3, rng=1)).astype(np.float64)
+        objective = Objective(net, SoftmaxCrossEntropy(), penalties)
+        Solver(objective, SGD(0.05), epochs=5, batch_size=16, quiet=True, **options).train(TRAIN)
+        return objective.theta
+
+    np.testing.assert_allclose(trained(), trained(clip_norm=1e9), rtol=1e-10, atol=1e-12)
+
+
+def test_a_rule_of_ones_own_made_of_sgd_clips_the_gradient_itself():
+    class Clipped(SGD):
+        def update(self, theta, grad, n_decayed=None, penalties=()):
+            super().update(theta, np.clip(grad, -0.01, 0.01), n_decayed, penalties)
+
+    solver = make(optimizer=Clipped(0.5), epochs=1, batch_size=90)
+    before = solver.objective.theta.copy()
+    solver.train((X, Y))
+    assert np.abs(solver.objective.theta - before).max() == pytest.approx(0.005, rel=1e-3)
+
+
 def test_one_seed_gives_the_same_bits_and_another_does_not():
     thetas = []
     for seed in (0, 0, 1):

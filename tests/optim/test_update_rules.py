@@ -314,7 +314,7 @@ def test_a_gradient_scaled_as_asked_gives_the_same_step(lr, momentum, strength):
         plain.update(theta, grad, 90, penalties)
         scale = scaled.gradient_scale(penalties, theta.dtype)
         assert scale <= 1  # nothing may overflow by it
-        scaled.update(other, scale * grad, 90, penalties, scale)
+        scaled.update(other, scale * grad, 90, penalties, scaled=True)
     np.testing.assert_allclose(other, theta, rtol=1e-13, atol=1e-15)
 
 
@@ -340,10 +340,22 @@ def test_a_penalty_made_of_l2_is_applied_whole():
     np.testing.assert_allclose(theta, [0.4, -0.4])
 
 
-@pytest.mark.parametrize(
-    ("rule", "penalties"),
-    [(SGD(0.1, momentum=0.9), []), (Adam(0.1), []), (SGD(0.1), [L1(0.1)])],
-)
-def test_a_scale_that_was_not_asked_for_is_refused(rule, penalties):
-    with pytest.raises(ValueError, match=r"scale is 0\.1, expected 1"):
-        rule.update(np.ones(3), np.ones(3), None, penalties, 0.1)
+def test_a_rule_that_overrides_the_update_gets_the_gradient_as_it_is():
+    class Clipped(SGD):
+        def update(self, theta, grad, n_decayed=None, penalties=()):
+            super().update(theta, np.clip(grad, -0.01, 0.01), n_decayed, penalties)
+
+    assert Clipped(0.1).gradient_scale([L2(0.1)], np.dtype(np.float64)) == 1
+
+
+@pytest.mark.parametrize("strength", [1e-6, 1e-4])
+def test_a_rate_in_float32_loses_no_penalty_in_float64(strength):
+    rule, theta = SGD(0.01), np.ones(3)
+    rule.lr = np.float32(0.01)
+    rule.update(theta, np.zeros(3), None, [L2(strength)])
+    np.testing.assert_allclose(1 - theta, 0.02 * strength, rtol=1e-6)
+
+
+def test_a_penalty_on_another_float_type_is_added():
+    theta = np.ones(3, np.float16)
+    assert SGD(0.1).absorb([L2(0.1)], theta.dtype) != []
