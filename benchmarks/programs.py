@@ -300,7 +300,7 @@ class Torch:
         start = time.perf_counter()
         total = 0.0
         for index in self.torch.from_numpy(orders):
-            loss = self.forward(self.x[index], self.y[index])
+            loss = self.forward(self.x.index_select(0, index), self.y.index_select(0, index))
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

@@ -50,7 +50,7 @@ MAKERS: dict[str, tuple[str, Callable[[Job], Any]]] = {
     "by hand": ("", all_programs.ByHand),
     "torch": ("torch", all_programs.Torch),
     "torch fused": ("torch", lambda job: all_programs.Torch(job, fused=True)),
-    "torch compile": ("torch", lambda job: all_programs.Torch(job, compiled=True)),
+    "torch compile": ("torch", lambda job: all_programs.Torch(job, fused=True, compiled=True)),
     "jax step": ("jax", all_programs.Jax),
     "jax scan": ("jax", lambda job: all_programs.Jax(job, scan=True)),
     "scikit-learn": ("scikit-learn", all_programs.ScikitLearn),

@@ -85,6 +85,9 @@ def tell(text: str) -> None:
 # -- time ----------------------------------------------------------------------------------
 
 
+PAUSE = 0.05  # seconds: twice as long as a thread of OpenBLAS waits before it sleeps
+
+
 def interleaved(
     programs: Mapping[str, Callable[[], Any]],
     rounds: int,
@@ -95,7 +98,8 @@ def interleaved(
 
     A round runs every program once, every other round in the opposite order. When `budget`
     seconds have passed no further round begins, but three are made, if so many are asked for. A
-    program that returns a float has timed itself.
+    program that returns a float has timed itself. Before each there is a pause, in which the
+    threads of the one before, which look for more work for a while, come to rest.
     """
     times: Times = {name: [] for name in programs}
     began = time.perf_counter()
@@ -103,6 +107,7 @@ def interleaved(
         if i >= 3 and time.perf_counter() - began > budget:
             break
         for name in list(programs)[:: -1 if i % 2 else 1]:
+            time.sleep(PAUSE)
             start = time.perf_counter()
             own = programs[name]()
             seconds = time.perf_counter() - start
