@@ -536,8 +536,8 @@ def resume(options: Any) -> int:
                     return 0
                 largest = MAX_BYTES + 8 * parts.objective.theta.nbytes
                 checkpoint = checkpoints.newest(largest)
+                check_epochs(checkpoint.facts.place, config)
                 check_changes(checkpoint.facts.config, config, options.allow_change)
-                check_epochs(checkpoint.facts.place.epoch, config)
             except (ConfigError, DataError) as error:
                 raise ConfigError(f"--resume {path}: {error}") from None
             solver.checkpoints = checkpoints

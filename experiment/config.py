@@ -199,17 +199,22 @@ def check_names(value: Any, kind: Any, where: str = "") -> None:
         if key == tag_field:
             continue
         if key not in hints:
-            near = "" if where else _in_a_section(key, hints)
+            near = "" if where else _in_a_section(key, hints, value)
             raise ConfigError(f"{inert(here)}: unknown key{near or choices(key, hints)}")
         check_names(item, hints[key], here)
 
 
-def _in_a_section(key: str, sections: dict[str, Any]) -> str:
-    """A hint, if a section has a key that was given outside of it."""
+def _in_a_section(key: str, sections: dict[str, Any], table: dict[str, Any]) -> str:
+    """A hint, if a section, as the table chooses it, has a key that was given outside of it."""
+    near = []
     for section, kind in sections.items():
-        if any(key in member.__struct_fields__ for member in _structs(kind)):
-            return f"; did you mean {section}.{key}?"
-    return ""
+        members, inside = _structs(kind), table.get(section)
+        for member in members:
+            how = member.__struct_config__
+            chosen = isinstance(inside, dict) and inside.get(how.tag_field) == how.tag
+            if key in member.__struct_fields__ and (chosen or len(members) == 1):
+                near.append(f"{section}.{key}")
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def _structs(kind: Any) -> list[Any]:

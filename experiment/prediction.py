@@ -12,7 +12,10 @@ import numpy as np
 
 from data import read_features
 from experiment.errors import ConfigError, inert
-from experiment.model import Manifest, load
+from experiment.folder import CONFIG, METRICS, SUMMARY
+from experiment.model import MANIFEST, WEIGHTS, Manifest, load
+
+OF_A_RUN = (CONFIG, METRICS, SUMMARY, MANIFEST, WEIGHTS)
 
 
 def predict(options: Any) -> None:
@@ -22,9 +25,11 @@ def predict(options: Any) -> None:
     """
     if options.input is None:
         raise ConfigError("--predict: needs --input FILE with the samples")
-    given, out = Path(options.input), options.output
+    given, out = Path(options.input), options.output or None
     if out and given.exists() and Path(out).exists() and given.samefile(out):
         raise ConfigError(f"--output {out}: is the input, expected another file")
+    if out and Path(out).name in OF_A_RUN and Path(out).parent.samefile(options.predict):
+        raise ConfigError(f"--output {out}: is a file of the run, expected another")
     model = load(options.predict)
     x, _ = read_features(options.input, **_as_in_training(model.manifest, str(options.input)))
     try:

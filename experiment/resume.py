@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from experiment.checkpoint import Place
 from experiment.errors import ConfigError, choices, inert
 from experiment.schema import Config, Lbfgs
 
@@ -45,11 +46,13 @@ def check_changes(stored: dict[str, Any] | None, asked: Config, allowed: Iterabl
         raise ConfigError(inert(f"{'; '.join(changes)}; expected the same, or {options}"))
 
 
-def check_epochs(done: int, asked: Config) -> None:
+def check_epochs(done: Place, asked: Config) -> None:
     """Raise ConfigError if the run has come further than it is asked to."""
-    if not isinstance(asked.optim, Lbfgs) and asked.solver.epochs < done:
+    epochs = done.epoch + (done.step > 0)
+    if not isinstance(asked.optim, Lbfgs) and asked.solver.epochs < epochs:
         raise ConfigError(
-            f"solver.epochs is {asked.solver.epochs}, but the run has done {done}: expected as many"
+            f"solver.epochs is {asked.solver.epochs}, but the run has come to epoch {epochs}: "
+            f"expected at least {epochs}"
         )
 
 

@@ -124,6 +124,11 @@ def test_a_trained_network_comes_back(flowers: Path, capsys: pytest.CaptureFixtu
     assert solver.main(["--predict", str(run), *own]) == 2
     assert "is the input, expected another file" in capsys.readouterr().err
     assert samples.read_text() == "long,wide\n103,0\n100,3\n"
+    weights_file = (run / "weights.safetensors").read_bytes()
+    own = ["--input", str(samples), "--output", str(run / "weights.safetensors")]
+    assert solver.main(["--predict", str(run), *own]) == 2
+    assert "is a file of the run" in capsys.readouterr().err
+    assert (run / "weights.safetensors").read_bytes() == weights_file
     samples.write_text("long,wide,high\n103,0,1\n")
     assert solver.main(["--predict", str(run), "--input", str(samples)]) == 2
     assert "expected (N, 2)" in capsys.readouterr().err

@@ -176,6 +176,7 @@ def test_a_broken_data_file_is_named(
         (["--config", "GOOD", "--set", "optim.lr"], ["--set", "section.key=value"]),
         (["--config", "GOOD", "--set", "optim.lr=fast"], ["with --set optim.lr=fast", "number"]),
         (["--config", "GOOD", "--set", "lr=0.1"], ["with --set lr=0.1", "did you mean optim.lr?"]),
+        (["--config", "GOOD", "--set", "seed=1"], ["seed: unknown key; did you mean solver.seed?"]),
         (["--config", "GOOD", "--out", "FULL"], ["--out", "not empty"]),
         (["--config", "GOOD", "--seed", "-1"], ["solver.seed"]),
         (["--predict", "absent", "--input", "x.csv"], ["absent", "manifest.json"]),

@@ -548,7 +548,10 @@ def test_a_run_cannot_be_made_shorter_than_it_is(place, capsys):
     settings_given = ["--set", "solver.epochs=3", "--allow-change", "solver.epochs"]
     kept = {path.name: path.read_bytes() for path in (place / "whole").glob("*.*")}
     assert go_on(place / "whole", *settings_given) == 2
-    assert "solver.epochs is 3, but the run has done" in capsys.readouterr().err
+    assert (
+        "solver.epochs is 3, but the run has come to epoch 8: expected at least 8"
+        in capsys.readouterr().err
+    )
     assert {path.name: path.read_bytes() for path in (place / "whole").glob("*.*")} == kept
 
 
