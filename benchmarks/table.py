@@ -42,12 +42,8 @@ def positive(text: str) -> int:
 
 
 def limit_threads(threads: int, there: Sequence[str] = ()) -> Any:
-    """Hold NumPy's BLAS, and the peers that are there, to so many threads; JAX reads its setting
-    when it is imported."""
-    if threads == 1:
-        os.environ["XLA_FLAGS"] = (
-            "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        )
+    """Hold NumPy's BLAS, and PyTorch if it is there, to so many threads. JAX takes one for each
+    core that the process may run on: `taskset` holds it."""
     from threadpoolctl import threadpool_limits
 
     limits = threadpool_limits(threads)

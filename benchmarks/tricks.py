@@ -80,18 +80,14 @@ def first_dx() -> Any:
     return patch.object(layers.Sequential, "parameter_gradients", parameter_gradients)
 
 
-@contextmanager
-def whole_update() -> Iterator[None]:
+def whole_update() -> Any:
     """Each operation of the update passes over the whole vector."""
-    with patch.object(optim.base, "BLOCK_BYTES", HUGE):
-        yield
+    return patch.object(optim.base, "BLOCK_BYTES", HUGE)
 
 
-@contextmanager
-def unscaled() -> Iterator[None]:
+def unscaled() -> Any:
     """The learning rate multiplies every entry of the gradient, in the update."""
-    with patch.object(optim.SGD, "gradient_scale", optim.Optimizer.gradient_scale):
-        yield
+    return patch.object(optim.SGD, "gradient_scale", optim.Optimizer.gradient_scale)
 
 
 def penalty_gradient() -> Any:
