@@ -193,6 +193,7 @@ class Solver:
         x, y = self._checked("train", *train)
         if validation is not None:
             validation = self._checked("validation", *validation)
+        self._check_targets(x, y)
         sample = self._sample(x, y)
         self._begin()
         self.samples = len(y)
@@ -285,7 +286,11 @@ class Solver:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
-        room = np.empty((min(self.batch_size, len(y)), *x.shape[1:]), x.dtype)
+        rooms = {
+            n: (np.empty((n, *x.shape[1:]), x.dtype), np.empty((n, *y.shape[1:]), y.dtype))
+            for n in {min(self.batch_size, len(y)), (len(y) - 1) % self.batch_size + 1}
+        }
+        biases, all_watched = slice(objective.n_weights, None), self._examiner.watched
         before = theta.copy()
         due = never if self.checkpoints is None else self.checkpoints.due
         try:
@@ -300,10 +305,14 @@ class Solver:
                             if self._asked is not None or due(epoch, step, steps):
                                 self._pause(Place(epoch, step, total, weight))
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
-                            batch = gather(x, index, out=room[: len(index)])
-                            loss, grad, how = self._gradient(batch, y[index])
-                            watched = grad[self._examiner.watched]
+                            batch, labels = rooms[len(index)]
+                            gather(x, index, out=batch)
+                            gather(y, index, out=labels)
+                            loss, grad, how = self._gradient(batch, labels)
+                            watched = grad[biases if objective.products else all_watched]
                             if not math.isfinite(loss + np.dot(watched, watched)):
+                                if objective.products:
+                                    loss, grad, how = self._gradient(batch, labels, whole=True)
                                 self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))
                             total += float(objective.data_loss) * batch_weight
@@ -330,11 +339,14 @@ class Solver:
         finally:
             optimizer.lr = base_rate
 
-    def _gradient(self, x: Array, y: Array) -> tuple[float, Array, tuple[Any, ...]]:
+    def _gradient(
+        self, x: Array, y: Array, whole: bool = False
+    ) -> tuple[float, Array, tuple[Any, ...]]:
         """Loss and gradient of a batch, and what the update must know of the gradient.
 
-        Where nobody reads it before, an update of ours applies the penalties, and may have the
-        gradient multiplied with a number at its source.
+        Where nobody reads it before, an update of ours applies the penalties, may have the
+        gradient multiplied with a number at its source and, unless it is to be `whole`, the
+        weights' part put off.
         """
         objective, optimizer = self.objective, self.optimizer
         if self.clip_norm is not None or not isinstance(optimizer, Optimizer):
@@ -342,8 +354,9 @@ class Solver:
         penalties, scale = objective.penalties, 1.0
         if objective.is_linear:
             scale = optimizer.gradient_scale(penalties, objective.theta.dtype)
-        loss, grad = objective.data_loss_and_grad(x, y, scale=scale)
-        return loss, grad, (penalties,) if scale == 1 else (penalties, True)
+        put_off = scale != 1 and not whole
+        loss, grad = objective.data_loss_and_grad(x, y, scale=scale, put_off=put_off)
+        return loss, grad, (penalties,) if scale == 1 else (penalties, scale, objective.products)
 
     def _whole_set(
         self, optimizer: LBFGS, x: Any, y: Array, after_epoch: Callable[[Record], bool]
@@ -447,7 +460,14 @@ class Solver:
         y = np.asarray(y)
         if len(x) != len(y) or len(y) == 0:
             raise ValueError(f"Solver: {what} has {len(x)} samples and {len(y)} labels")
-        return x, y
+        return x, y.astype(np.intp, copy=False) if y.dtype.kind in "iu" else y
+
+    def _check_targets(self, x: Any, y: Array) -> None:
+        """Raise unless all fit the scores. In a replayed step nobody looks at them."""
+        if hasattr(self.loss, "check_targets"):
+            with np.errstate(all="ignore"):
+                scores = self.scores(gather(x, np.arange(1)))
+            self.loss.check_targets(np.broadcast_to(scores, (len(y), *scores.shape[1:])), y)
 
     @contextmanager
     def _progress(self, steps: int, done: int = 0) -> Iterator[Callable[[int], Any]]:

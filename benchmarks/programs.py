@@ -182,15 +182,19 @@ class Bare(Handgrad):
         objective, update = self.objective, self.optimizer.update
         x, y, n = self.job.x, self.job.y, objective.n_weights
         penalties = objective.penalties
-        room = np.empty((orders.shape[1], x.shape[1]), np.float32)
+        batch = np.empty((orders.shape[1], x.shape[1]), np.float32)
+        labels = np.empty(orders.shape[1], y.dtype)
         total = 0.0
         objective.net.training = True
         with objective.driven():
             for index in orders:
-                batch = np.take(x, index, axis=0, out=room, mode="clip")
+                np.take(x, index, axis=0, out=batch, mode="clip")
+                np.take(y, index, out=labels, mode="clip")
                 scale = self.optimizer.gradient_scale(penalties, np.dtype(np.float32))
-                _, grad = objective.data_loss_and_grad(batch, y[index], scale=scale)
-                update(objective.theta, grad, n, penalties, scale != 1)
+                _, grad = objective.data_loss_and_grad(
+                    batch, labels, scale=scale, put_off=scale != 1
+                )
+                update(objective.theta, grad, n, penalties, scale, objective.products)
                 total += objective.data_loss
         return time.perf_counter() - start
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any, Self
@@ -25,6 +26,14 @@ def constant(value: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arra
     array = np.full(shape, value, dtype)
     array.flags.writeable = False
     return array
+
+
+def cast(array: Array, dtype: np.dtype[Any], out: Array | None = None) -> Array:
+    """A copy in another type."""
+    if out is None:
+        return array.astype(dtype)
+    np.copyto(out, array, casting="unsafe")
+    return out
 
 
 def converted(layer: Any, dtype: npt.DTypeLike) -> Any:
@@ -80,7 +89,7 @@ class Layer:
     `backward(dout) -> (dx, grads)` and, if it learns, a dictionary `params` will do.
 
     What a subclass writes is the maths; this class offers
-    `as_float` (the input as a float array), `buffer` (where to write a result),
+    `as_float` (the input as a float array), `into` (an operation, and where its result goes),
     `keep` / `recall` (hand the cache from `forward` to `backward`, checked).
 
     Whose arrays: `y`, `dx` and the gradients belong to the caller, who may write into them; by
@@ -99,9 +108,12 @@ class Layer:
     # None: those with two axes or more.
     weights: tuple[str, ...] | None = None
 
-    # None by hand: results are fresh arrays. A dictionary while a Solver drives the layer:
-    # results are written into the arrays it holds. See layers/vector.py.
-    _buffers: dict[Any, Array] | None = None
+    # Whether a pass over a batch of one shape is always the same calls of `into`, on the same
+    # arrays: then a Solver's step may be made of these calls alone. See layers/tape.py.
+    replays: bool = False
+
+    # None by hand: results are fresh arrays. While a Solver drives the layer: where they go.
+    _room: Any = None
     _cached: tuple[tuple[int, ...], np.dtype[Any], tuple[Any, ...]] | None = None
 
     def __init__(self) -> None:
@@ -141,25 +153,26 @@ class Layer:
             return x if x.dtype is value.dtype else self._cast("x", x, value.dtype)
         if x.dtype.kind != "f":
             return self._cast("x", x, np.dtype(np.float32))
-        return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+        return x if x.dtype.isnative else self._cast("x", x, x.dtype.newbyteorder("="))
 
     def _cast(self, what: str, array: Array, dtype: np.dtype[Any]) -> Array:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{self.name}: {what} has dtype {array.dtype}, expected numbers")
-        return array.astype(dtype, copy=False)
+        return self.into(f"{what}, cast", cast, array, dtype)
 
-    def buffer(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """An array to write the result `name` into: fresh, or reused while a Solver drives."""
-        if self._buffers is None:
-            return np.empty(shape, dtype)
-        array = self._buffers.get((name, shape))
-        if array is None or array.dtype is not dtype:
-            array = self._buffers[name, shape] = np.empty(shape, dtype)
-        return array
+    def into(self, name: str, operation: Callable[..., Any], *operands: Any) -> Array:
+        """operation(*operands): a fresh array, or, driven, in the place of that name if it has one.
+
+        The operation takes `out=`, as NumPy's do. The same name again: into the same place.
+        """
+        if self._room is None:
+            return np.asarray(operation(*operands))
+        result: Array = self._room.into(name, operation, *operands)
+        return result
 
     def fresh(self, array: Array) -> Array:
         """A copy to return by hand, of an array cached or given; the array while driven."""
-        return array.copy() if self._buffers is None else array
+        return array.copy() if self._room is None else array
 
     def keep(self, y: Array, *cache: Any) -> Array:
         """Cache what `backward` needs; returns `y`."""
@@ -181,8 +194,8 @@ class Layer:
         return type(self).__name__
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy shares no buffer with the original."""
-        return {key: value for key, value in self.__dict__.items() if key != "_buffers"}
+        """A copy is by hand."""
+        return {key: value for key, value in self.__dict__.items() if key != "_room"}
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {value.shape}" for name, value in self.params.items())

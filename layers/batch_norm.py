@@ -29,6 +29,7 @@ class BatchNorm(Layer):
 
     forward_rule = "y = γ x̂ + β, x̂ = (x − μ) / √(var + ε)"
     backward_rule = "dx = γ/σ (dout − dβ/N − x̂ dγ/N), dγ = Σₙ dout ∘ x̂, dβ = Σₙ dout"
+    replays = True
 
     def __init__(
         self,
@@ -53,7 +54,6 @@ class BatchNorm(Layer):
         x, gamma = self.as_float(x), self.params["gamma"]
         if x.ndim != 2 or x.shape[1] != gamma.size:
             raise ValueError(f"BatchNorm: x has shape {x.shape}, expected (N, {gamma.size})")
-        centred = self.buffer("centred", x.shape, x.dtype)
         if self.training:
             N = len(x)
             if N < 2:
@@ -61,42 +61,53 @@ class BatchNorm(Layer):
                     f"BatchNorm: x has shape {x.shape}, expected N ≥ 2 while training: "
                     "one sample has no variance"
                 )
-            mean = np.add.reduce(x, axis=0) / N
-            np.subtract(x, mean, out=centred)
-            var = np.einsum("nd,nd->d", centred, centred) / N
-            self._follow("running_mean", mean)
-            self._follow("running_var", var * (N / (N - 1)))
+            sum_ = self.into("mean", np.add.reduce, x)
+            mean = self.into("mean", np.divide, sum_, N)
+            centred = self.into("centred", np.subtract, x, mean)
+            squares = self.into("var", np.einsum, "nd,nd->d", centred, centred)
+            var = self.into("var", np.divide, squares, N)
+            unbiased = self.into("unbiased", np.multiply, var, N / (N - 1))
+            self.into("running_mean", follow, self.state["running_mean"], mean, self.momentum)
+            self.into("running_var", follow, self.state["running_var"], unbiased, self.momentum)
         else:
-            np.subtract(x, self.state["running_mean"], out=centred)
+            centred = self.into("centred", np.subtract, x, self.state["running_mean"])
             var = self.state["running_var"]
-        inverse = 1 / np.sqrt(var + self.epsilon)  # 1/σ
-        y = np.multiply(centred, gamma * inverse, out=self.buffer("y", x.shape, x.dtype))
-        y += self.params["beta"]
+        inverse = self.into("inverse", one_over_sigma, var, self.epsilon)
+        scale = self.into("scale", np.multiply, gamma, inverse)
+        y = self.into("y", np.multiply, centred, scale)
+        y = self.into("y", np.add, y, self.params["beta"])
         return self.keep(y, centred, inverse, self.training)
-
-    def _follow(self, name: str, value: Array) -> None:
-        running = self.state[name]
-        running *= 1 - self.momentum
-        running += self.momentum * value
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, centred, inverse, trained = self.recall(dout)
-        gamma, grads = self.params["gamma"], self.parameter_gradients(dout)
-        dx = self.buffer("dx", dout.shape, dout.dtype)
-        if trained:
-            N = len(dout)
-            np.multiply(centred, grads["gamma"] * inverse / -N, out=dx)  # − x̂ dγ/N
-            dx += dout
-            dx -= grads["beta"] / N
-            dx *= gamma * inverse
-        else:
-            np.multiply(dout, gamma * inverse, out=dx)
-        return dx, grads
+        grads = self.parameter_gradients(dout)
+        scale = self.into("scale", np.multiply, self.params["gamma"], inverse)
+        if not trained:
+            return self.into("dx", np.multiply, dout, scale), grads
+        N = len(dout)
+        along = self.into("along", np.multiply, grads["gamma"], inverse)
+        along = self.into("along", np.divide, along, N)
+        dx = self.into("dx", np.multiply, centred, along)  # x̂ dγ/N
+        dx = self.into("dx", np.subtract, dout, dx)
+        dx = self.into("dx", np.subtract, dx, self.into("mean dout", np.divide, grads["beta"], N))
+        return self.into("dx", np.multiply, dx, scale), grads
 
     def parameter_gradients(self, dout: Array) -> Gradients:
         dout, centred, inverse, _ = self.recall(dout)
-        shape, dtype = inverse.shape, inverse.dtype
-        dgamma = np.einsum("nd,nd->d", dout, centred, out=self.buffer("dgamma", shape, dtype))
-        dgamma *= inverse
-        dbeta = np.add.reduce(dout, axis=0, out=self.buffer("dbeta", shape, dtype))
+        dgamma = self.into("dgamma", np.einsum, "nd,nd->d", dout, centred)
+        dgamma = self.into("dgamma", np.multiply, dgamma, inverse)
+        dbeta = self.into("dbeta", np.add.reduce, dout)
         return {"gamma": dgamma, "beta": dbeta}
+
+
+def follow(running: Array, value: Array, momentum: float, out: Array | None = None) -> Array:
+    """running ← (1 − momentum) running + momentum value, in place."""
+    running *= 1 - momentum
+    running += momentum * value
+    return running
+
+
+def one_over_sigma(var: Array, epsilon: float, out: Array | None = None) -> Array:
+    """1 / √(var + ε)"""
+    sigma = np.sqrt(np.add(var, epsilon, out=out), out=out)
+    return np.divide(1, sigma, out=out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Dropout(Layer):
 
     forward_rule = "y = x · mask / (1 − drop)"
     backward_rule = "dx = dout · mask / (1 − drop)"
+    replays = True
 
     def __init__(self, drop: float = 0.5, *, rng: np.random.Generator | int) -> None:
         super().__init__()
@@ -45,20 +47,27 @@ class Dropout(Layer):
         x = self.as_float(x)
         if not self.training or self.drop == 0:
             return self.keep(self.fresh(x), None)
-        mask = self._draws(x.shape) >= self.drop * STEPS
-        scaled = self.buffer("mask", x.shape, x.dtype)
-        np.multiply(mask, 1 / (1 - self.drop), out=scaled, dtype=x.dtype)
-        y = np.multiply(x, scaled, out=self.buffer("y", x.shape, x.dtype))
+        draws = self.into("draws", whole_numbers, self.rng, x.shape)
+        mask = self.into("mask", np.greater_equal, draws, self.drop * STEPS)
+        scaled = self.into("scaled", partial(np.multiply, dtype=x.dtype), mask, 1 / (1 - self.drop))
+        y = self.into("y", np.multiply, x, scaled)
         return self.keep(y, scaled)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, scaled = self.recall(dout)
         if scaled is None:
             return self.fresh(dout), {}
-        return np.multiply(dout, scaled, out=self.buffer("dx", dout.shape, dout.dtype)), {}
+        return self.into("dx", np.multiply, dout, scaled), {}
 
-    def _draws(self, shape: tuple[int, ...]) -> Array:
-        """A whole number in [0, 65536) for each entry, every one as likely."""
-        size = math.prod(shape)
-        words = self.rng.integers(0, 2**64, size=(size + 3) // 4, dtype=np.uint64)
-        return words.view(np.uint16)[:size].reshape(shape)
+
+def whole_numbers(
+    rng: np.random.Generator, shape: tuple[int, ...], out: Array | None = None
+) -> Array:
+    """One in [0, 65536) for each entry, every one as likely."""
+    size = math.prod(shape)
+    words = rng.integers(0, 2**64, size=(size + 3) // 4, dtype=np.uint64)
+    drawn = words.view(np.uint16)[:size].reshape(shape)
+    if out is None:
+        return drawn
+    np.copyto(out, drawn)
+    return out

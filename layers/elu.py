@@ -25,6 +25,7 @@ class ELU(Layer):
 
     forward_rule = "y = x where x > 0, else α (eˣ − 1)"
     backward_rule = "dx = dout · (1 where x > 0, else α eˣ)"
+    replays = True
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
@@ -34,17 +35,22 @@ class ELU(Layer):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        y = np.minimum(x, 0, out=self.buffer("y", x.shape, x.dtype))
-        np.expm1(y, out=y)
-        y *= self.alpha
-        y += np.maximum(x, 0)
+        y = self.into("y", np.minimum, x, 0)
+        y = self.into("y", np.expm1, y)
+        y = self.into("y", np.multiply, y, self.alpha)
+        y = self.into("y", np.add, y, self.into("right", np.maximum, x, 0))
         return self.keep(y, x)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x = self.recall(dout)
-        dx = np.minimum(x, 0, out=self.buffer("dx", x.shape, x.dtype))
-        np.exp(dx, out=dx)
+        dx = self.into("dx", np.minimum, x, 0)
+        dx = self.into("dx", np.exp, dx)
         if self.alpha != 1:
-            dx[x <= 0] *= self.alpha
-        dx *= dout
-        return dx, {}
+            dx = self.into("dx", on_the_left, dx, x, self.alpha)
+        return self.into("dx", np.multiply, dx, dout), {}
+
+
+def on_the_left(dx: Array, x: Array, alpha: float, out: Array | None = None) -> Array:
+    """α dx where x ≤ 0, in place."""
+    dx[x <= 0] *= alpha
+    return dx

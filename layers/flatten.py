@@ -19,6 +19,7 @@ class Flatten(Layer):
 
     forward_rule = "y = x as (N, D)"
     backward_rule = "dx = dout in the shape of x"
+    replays = True
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)

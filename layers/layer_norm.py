@@ -43,11 +43,11 @@ class LayerNorm(Layer):
         if x.ndim == 0 or x.shape[-1] != D:
             raise ValueError(f"LayerNorm: x has shape {x.shape}, expected (…, {D})")
         mean = np.add.reduce(x, axis=-1, keepdims=True) / D
-        normed = np.subtract(x, mean, out=self.buffer("normed", x.shape, x.dtype))
+        normed = self.into("normed", np.subtract, x, mean)
         var = np.einsum("...d,...d->...", normed, normed)[..., np.newaxis] / D
         inverse = 1 / np.sqrt(var + self.epsilon)  # 1/σ
         normed *= inverse
-        y = np.multiply(normed, gamma, out=self.buffer("y", x.shape, x.dtype))
+        y = self.into("y", np.multiply, normed, gamma)
         y += self.params["beta"]
         return self.keep(y, normed, inverse)
 
@@ -55,18 +55,18 @@ class LayerNorm(Layer):
         dout, normed, inverse = self.recall(dout)
         gamma = self.params["gamma"]
         D = gamma.size
-        g = np.multiply(dout, gamma, out=self.buffer("g", dout.shape, dout.dtype))
+        g = self.into("g", np.multiply, dout, gamma)
         along = np.einsum("...d,...d->...", g, normed)[..., np.newaxis] / D  # mean(g ∘ x̂)
         g -= np.add.reduce(g, axis=-1, keepdims=True) / D
-        dx = np.multiply(normed, along, out=self.buffer("dx", dout.shape, dout.dtype))
+        dx = self.into("dx", np.multiply, normed, along)
         np.subtract(g, dx, out=dx)
         dx *= inverse
         return dx, self.parameter_gradients(dout)
 
     def parameter_gradients(self, dout: Array) -> Gradients:
         dout, normed, _ = self.recall(dout)
-        shape, dtype = self.params["gamma"].shape, dout.dtype
+        shape = self.params["gamma"].shape
         douts, rows = dout.reshape(-1, *shape), normed.reshape(-1, *shape)
-        dgamma = np.einsum("nd,nd->d", douts, rows, out=self.buffer("dgamma", shape, dtype))
-        dbeta = np.add.reduce(douts, axis=0, out=self.buffer("dbeta", shape, dtype))
+        dgamma = self.into("dgamma", np.einsum, "nd,nd->d", douts, rows)
+        dbeta = self.into("dbeta", np.add.reduce, douts)
         return {"gamma": dgamma, "beta": dbeta}

@@ -32,6 +32,7 @@ class Linear(Layer):
     forward_rule = "y = x W + b"
     backward_rule = "dx = dout Wᵀ, dW = xᵀ dout, db = Σₙ dout"
     weights = ("W",)
+    replays = True
 
     def __init__(
         self,
@@ -53,14 +54,14 @@ class Linear(Layer):
         x, W = self.as_float(x), self.params["W"]
         if x.ndim != 2 or x.shape[1] != W.shape[0]:
             raise ValueError(f"Linear: x has shape {x.shape}, expected (N, {W.shape[0]})")
-        y = np.matmul(x, W, out=self.buffer("y", (x.shape[0], W.shape[1]), W.dtype))
+        y = self.into("y", np.matmul, x, W)
         if "b" in self.params:
-            y += self.params["b"]
+            y = self.into("y", np.add, y, self.params["b"])
         return self.keep(y, x)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x = self.recall(dout)
-        dx = np.matmul(dout, self.params["W"].T, out=self.buffer("dx", x.shape, x.dtype))
+        dx = self.into("dx", np.matmul, dout, self.params["W"].T)
         return dx, self._gradients(x, dout)
 
     def parameter_gradients(self, dout: Array) -> Gradients:
@@ -68,9 +69,8 @@ class Linear(Layer):
         return self._gradients(x, dout)
 
     def _gradients(self, x: Array, dout: Array) -> Gradients:
-        W = self.params["W"]
-        grads = {"W": np.matmul(x.T, dout, out=self.buffer("dW", W.shape, W.dtype))}
+        grads = {"W": self.into("dW", np.matmul, x.T, dout)}
         if "b" in self.params:
-            ones = constant(1, dout.shape[:1], W.dtype)  # 1ᵀ dout, quicker than NumPy's sum
-            grads["b"] = np.dot(ones, dout, out=self.buffer("db", W.shape[1:], W.dtype))
+            ones = constant(1, dout.shape[:1], dout.dtype)  # 1ᵀ dout, quicker than NumPy's sum
+            grads["b"] = self.into("db", np.dot, ones, dout)
         return grads

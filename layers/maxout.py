@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
 from layers import initialize
-from layers.base import BOOL, Array, Gradients, Layer
+from layers.base import Array, Gradients, Layer
 
 
 class Maxout(Layer):
@@ -42,14 +44,13 @@ class Maxout(Layer):
 
     def forward(self, x: Array) -> Array:
         x, W = self.as_float(x), self.params["W"]
-        k, D, M = W.shape
+        k, D, _ = W.shape
         if x.ndim != 2 or x.shape[1] != D:
             raise ValueError(f"Maxout: x has shape {x.shape}, expected (N, {D})")
-        N = x.shape[0]
-        z = np.matmul(x, W, out=self.buffer("z", (k, N, M), W.dtype))
+        z = self.into("z", np.matmul, x, W)
         z += self.params["b"][:, np.newaxis]
-        y = np.maximum.reduce(z, axis=0, out=self.buffer("y", (N, M), W.dtype))
-        won = np.equal(z, y, out=self.buffer("won", z.shape, BOOL))
+        y = self.into("y", np.maximum.reduce, z)
+        won = self.into("won", np.equal, z, y)
         for p in range(1, k):
             won[p] &= ~won[:p].any(axis=0)
         return self.keep(y, x, won)
@@ -57,9 +58,9 @@ class Maxout(Layer):
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x, won = self.recall(dout)
         W, dz = self.params["W"], self._pieces(dout, won)
-        dx = np.matmul(dz[0], W[0].T, out=self.buffer("dx", x.shape, x.dtype))
+        dx = self.into("dx", np.matmul, dz[0], W[0].T)
         for p in range(1, len(W)):
-            dx += np.matmul(dz[p], W[p].T, out=self.buffer("dx of a piece", x.shape, x.dtype))
+            dx += self.into("dx of a piece", np.matmul, dz[p], W[p].T)
         return dx, self._gradients(x, dz)
 
     def parameter_gradients(self, dout: Array) -> Gradients:
@@ -68,10 +69,9 @@ class Maxout(Layer):
 
     def _pieces(self, dout: Array, won: Array) -> Array:
         """dz (k, N, M): each entry of `dout` goes to the piece that won it."""
-        return np.multiply(dout, won, out=self.buffer("dz", won.shape, dout.dtype))
+        return self.into("dz", np.multiply, dout, won)
 
     def _gradients(self, x: Array, dz: Array) -> Gradients:
-        W, b = self.params["W"], self.params["b"]
-        dW = np.matmul(x.T, dz, out=self.buffer("dW", W.shape, W.dtype))
-        db = np.add.reduce(dz, axis=1, out=self.buffer("db", b.shape, b.dtype))
+        dW = self.into("dW", np.matmul, x.T, dz)
+        db = self.into("db", partial(np.add.reduce, axis=1), dz)
         return {"W": dW, "b": db}

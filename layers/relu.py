@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layers.base import BOOL, Array, Gradients, Layer, constant
+from layers.base import Array, Gradients, Layer, constant
 
 
 class ReLU(Layer):
@@ -25,16 +25,17 @@ class ReLU(Layer):
 
     forward_rule = "y = max(0, x)"
     backward_rule = "dx = dout · 1[x > 0]"
+    replays = True
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
         zeros = constant(0, x.shape, x.dtype)
-        y = np.maximum(x, zeros, out=self.buffer("y", x.shape, x.dtype))
-        return self.keep(y, np.greater(x, zeros, out=self.buffer("mask", x.shape, BOOL)))
+        y = self.into("y", np.maximum, x, zeros)
+        return self.keep(y, self.into("mask", np.greater, x, zeros))
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, mask = self.recall(dout)
-        return np.multiply(dout, mask, out=self.buffer("dx", dout.shape, dout.dtype)), {}
+        return self.into("dx", np.multiply, dout, mask), {}
 
 
 class LeakyReLU(Layer):
@@ -51,6 +52,7 @@ class LeakyReLU(Layer):
 
     forward_rule = "y = max(slope · x, x)"
     backward_rule = "dx = dout · (1 where x > 0, else slope)"
+    replays = True
 
     def __init__(self, slope: float = 0.1) -> None:
         super().__init__()
@@ -60,13 +62,12 @@ class LeakyReLU(Layer):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        y = np.multiply(x, self.slope, out=self.buffer("y", x.shape, x.dtype))
-        np.maximum(x, y, out=y)
-        return self.keep(y, np.greater(x, 0, out=self.buffer("mask", x.shape, BOOL)))
+        y = self.into("y", np.multiply, x, self.slope)
+        y = self.into("y", np.maximum, x, y)
+        return self.keep(y, self.into("mask", np.greater, x, 0))
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, mask = self.recall(dout)
-        dx = self.buffer("dx", dout.shape, dout.dtype)
-        np.maximum(mask, self.slope, out=dx, dtype=dx.dtype)  # the mask is 1 or 0
-        dx *= dout
-        return dx, {}
+        slope = constant(self.slope, mask.shape, dout.dtype)
+        slopes = self.into("slopes", np.maximum, mask, slope)  # the mask is 1 or 0
+        return self.into("dx", np.multiply, slopes, dout), {}

@@ -24,20 +24,20 @@ class Sigmoid(Layer):
 
     forward_rule = "y = 1 / (1 + e⁻ˣ)"
     backward_rule = "dx = dout · (1 − y) y"
+    replays = True
     symbol = "σ"
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        y = np.negative(x, out=self.buffer("y", x.shape, x.dtype))
-        np.minimum(y, -math.log(np.finfo(x.dtype).tiny), out=y)
-        np.exp(y, out=y)
-        y += 1
-        np.reciprocal(y, out=y)
+        y = self.into("y", np.negative, x)
+        y = self.into("y", np.minimum, y, -math.log(np.finfo(x.dtype).tiny))
+        y = self.into("y", np.exp, y)
+        y = self.into("y", np.add, y, 1)
+        y = self.into("y", np.reciprocal, y)
         return self.keep(self.fresh(y), y)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, y = self.recall(dout)
-        dx = np.subtract(1, y, out=self.buffer("dx", y.shape, y.dtype))
-        dx *= y
-        dx *= dout
-        return dx, {}
+        dx = self.into("dx", np.subtract, 1, y)
+        dx = self.into("dx", np.multiply, dx, y)
+        return self.into("dx", np.multiply, dx, dout), {}

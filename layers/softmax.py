@@ -28,7 +28,7 @@ class Softmax(Layer):
         x = self.as_float(x)
         if x.ndim == 0 or x.shape[-1] == 0:
             raise ValueError(f"Softmax: x has shape {x.shape}, expected (…, C) with C ≥ 1")
-        y = self.buffer("y", x.shape, x.dtype)
+        y = np.empty(x.shape, x.dtype)
         np.subtract(x, np.maximum.reduce(x, axis=-1, keepdims=True), out=y)
         np.exp(y, out=y)
         y /= np.add.reduce(y, axis=-1, keepdims=True)
@@ -36,7 +36,7 @@ class Softmax(Layer):
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, y = self.recall(dout)
-        dx = np.multiply(dout, y, out=self.buffer("dx", y.shape, y.dtype))
+        dx = self.into("dx", np.multiply, dout, y)
         np.subtract(dout, np.add.reduce(dx, axis=-1, keepdims=True), out=dx)
         dx *= y
         return dx, {}

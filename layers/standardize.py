@@ -24,6 +24,7 @@ class Standardize(Layer):
 
     forward_rule = "y = (x − mean) / std"
     backward_rule = "dx = dout / std"
+    replays = True
 
     def __init__(self, mean: Array, std: Array, *, dtype: npt.DTypeLike = np.float32) -> None:
         super().__init__()
@@ -52,12 +53,15 @@ class Standardize(Layer):
             raise TypeError(f"Standardize: x has dtype {x.dtype}, expected numbers")
         # Narrow inputs are exact in float32; others lose their digits unless the mean goes first.
         work = np.result_type(x.dtype, self.output_dtype)
-        y = self.buffer("y", x.shape, self.output_dtype)
-        np.subtract(x, mean.astype(work), out=y, casting="same_kind")
-        y /= std.astype(self.output_dtype)
+        y = self.into("y", self._centred, x, mean.astype(work))
+        y = self.into("y", np.divide, y, std.astype(self.output_dtype))
         return self.keep(y)
+
+    def _centred(self, x: Array, mean: Array, out: Array | None = None) -> Array:
+        y = np.empty(x.shape, self.output_dtype) if out is None else out
+        return np.subtract(x, mean, out=y, casting="same_kind")
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         (dout,) = self.recall(dout)
         std = self.state["std"].astype(dout.dtype)
-        return np.divide(dout, std, out=self.buffer("dx", dout.shape, dout.dtype)), {}
+        return self.into("dx", np.divide, dout, std), {}

@@ -19,15 +19,15 @@ class Tanh(Layer):
 
     forward_rule = "y = tanh x"
     backward_rule = "dx = dout · (1 − y²)"
+    replays = True
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        y = np.tanh(x, out=self.buffer("y", x.shape, x.dtype))
+        y = self.into("y", np.tanh, x)
         return self.keep(self.fresh(y), y)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, y = self.recall(dout)
-        dx = np.multiply(y, y, out=self.buffer("dx", y.shape, y.dtype))
-        np.subtract(1, dx, out=dx)
-        dx *= dout
-        return dx, {}
+        dx = self.into("dx", np.multiply, y, y)
+        dx = self.into("dx", np.subtract, 1, dx)
+        return self.into("dx", np.multiply, dx, dout), {}

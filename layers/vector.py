@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from layers import blas
 from layers.base import Array, Gradients, Layer, replace
 from layers.foreign import built_in, parameters, weights_of
+from layers.linear import Linear
+from layers.tape import Room, Tape
 
 
 class ParameterVector:
@@ -92,18 +95,44 @@ class ParameterVector:
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """While inside, built-in layers write gradients into `grad` and reuse their buffers."""
-        layers = [(name, layer) for name, layer in self.leaves if isinstance(layer, Layer)]
-        for name, layer in layers:
-            layer._buffers = {
-                (f"d{key}", value.shape): self.grad_views[f"{name}.{key}"]
-                for key, value in layer.params.items()
-                # of layers that share parameters the first; the others' gradients are added to it
-                if self._first.get(id(layer.params), name) == name
-            }
+        """While inside, built-in layers write gradients into `grad`."""
+        self.write_no_tape()
         try:
             yield
         finally:
-            for _, layer in layers:
-                layer._buffers = None
-                layer._cached = None  # it may hold a buffer
+            for _, layer in self.leaves:
+                if isinstance(layer, Layer):
+                    layer._room = None
+                    layer._cached = None  # it may hold a place
+
+    def write_tape(self, put_off: bool = False) -> Tape:
+        """A tape on which the layers, driven, write what they do from now on.
+
+        put_off: may the weights' gradients be? They are if all of them can be, and if there are
+        biases, whose gradients show what is not finite.
+        """
+        tape = Tape(put_off and self._can_put_off())
+        self._give_rooms(tape)
+        return tape
+
+    def _can_put_off(self) -> bool:
+        with_weights = [layer for _, layer in self.leaves if weights_of(layer)]
+        return (
+            0 < self.n_weights < self.theta.size
+            and all(type(layer) is Linear for layer in with_weights)
+            and blas.gemm(self.dtype.char) is not None
+        )
+
+    def write_no_tape(self) -> None:
+        self._give_rooms(None)
+
+    def _give_rooms(self, tape: Tape | None) -> None:
+        for name, layer in self.leaves:
+            if isinstance(layer, Layer):
+                params: dict[str, Array] = {}
+                # Of layers that share parameters the first; the others' gradients are added to it.
+                if self._first.get(id(layer.params), name) == name:
+                    params = layer.params
+                places = {f"d{key}": self.grad_views[f"{name}.{key}"] for key in params}
+                weights = {f"d{key}": params[key] for key in weights_of(layer) if key in params}
+                layer._room = Room(places, tape, weights)

@@ -41,25 +41,19 @@ class WeightedSum(Layer):
                 f"WeightedSum: inputs have shapes {shapes}, expected {w.size} of one shape"
             )
         parts = 0.5 + 0.5 * np.tanh(0.5 * w)  # σ(w), which never overflows
-        y = np.multiply(arrays[0], parts[0], out=self.buffer("y", arrays[0].shape, w.dtype))
+        y = self.into("y", np.multiply, arrays[0], parts[0])
         for i, x in enumerate(arrays[1:], 1):
-            y += np.multiply(x, parts[i], out=self.buffer("part", x.shape, w.dtype))
+            y += self.into("part", np.multiply, x, parts[i])
         return self.keep(y, arrays, parts)
 
     def backward(self, dout: Array) -> tuple[tuple[Array, ...], Gradients]:  # type: ignore[override]
         dout, _, parts = self.recall(dout)
-        dxs = [
-            np.multiply(dout, part, out=self.buffer(f"dx{i}", dout.shape, dout.dtype))
-            for i, part in enumerate(parts)
-        ]
+        dxs = [self.into(f"dx{i}", np.multiply, dout, part) for i, part in enumerate(parts)]
         return tuple(dxs), self.parameter_gradients(dout)
 
     def parameter_gradients(self, dout: Array) -> Gradients:
         dout, arrays, parts = self.recall(dout)
-        dw = self.buffer("dw", parts.shape, parts.dtype)
         flat = dout.reshape(-1)
-        for i, x in enumerate(arrays):
-            dw[i] = flat @ x.reshape(-1)
-        dw *= parts
-        dw *= 1 - parts
-        return {"w": dw}
+        by_part = np.array([flat @ x.reshape(-1) for x in arrays], parts.dtype)
+        by_part *= parts
+        return {"w": self.into("dw", np.multiply, by_part, 1 - parts)}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+def total(losses: Array, out: Array | None = None) -> Array:
+    """The sum of all, in float64."""
+    sum_: Array = np.add.reduce(losses, axis=None, dtype=np.float64, out=out)
+    return sum_
 
 
 class Loss:
@@ -31,6 +37,12 @@ class Loss:
     score_name: ClassVar[str] = "accuracy"
     total_weight: float = 0.0
 
+    # None by hand: results are fresh arrays. While an Objective is driven: where they go.
+    _room: Any = None
+
+    _total: Array
+    _size: int
+
     # The factor of each ∂Lᵢ/∂scores: a number, or one per entry of the losses.
     _factor: float | Array | None = None
 
@@ -43,10 +55,11 @@ class Loss:
         if entry_weights is None:
             self.total_weight = float(len(scores))
             self._factor = 1.0 / losses.size
-            return float(np.add.reduce(losses, axis=None, dtype=np.float64)) / losses.size
-        total = float(np.add.reduce(entry_weights, axis=None))
-        self.total_weight = total * len(scores) / losses.size
-        scale = 1.0 / total if total > 0 else 0.0
+            self._total, self._size = self.into("total", total, losses), losses.size
+            return self.mean()
+        weight = float(np.add.reduce(entry_weights, axis=None))
+        self.total_weight = weight * len(scores) / losses.size
+        scale = 1.0 / weight if weight > 0 else 0.0
         self._factor = (entry_weights * scale).astype(scores.dtype)
         return float(np.vdot(entry_weights, losses)) * scale
 
@@ -55,6 +68,21 @@ class Loss:
         if self._factor is None:
             raise RuntimeError(f"{self.name}: backward before forward")
         return self.sample_gradients(self._factor)
+
+    def mean(self) -> float:
+        """The mean loss of the last batch, if its samples had no weights."""
+        return float(self._total) / self._size
+
+    def replays_on(self, y: Array) -> bool:
+        """Whether passes over such targets are always the same calls of `into`: layers/tape.py."""
+        return False
+
+    def into(self, name: str, operation: Callable[..., Any], *operands: Any) -> Array:
+        """operation(*operands): a fresh array, or, driven, in the place of that name."""
+        if self._room is None:
+            return np.asarray(operation(*operands))
+        place: Array = self._room.into(name, operation, *operands)
+        return place
 
     def predict(self, scores: Array) -> Array:
         """What the scores say: for each sample the class with the highest score."""

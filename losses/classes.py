@@ -43,6 +43,17 @@ class ClassificationLoss(Loss):
             )
         return y.astype(np.intp, copy=False)
 
+    def replays_on(self, y: Array) -> bool:
+        return self.class_weights is None and y.dtype == np.intp
+
+    def own_class(self, by_class: Array, y: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Where each sample's own class stands in `by_class.ravel("K")`."""
+        classes, samples = by_class.shape
+        if by_class.flags.c_contiguous:
+            position = self.into("own", np.multiply, y, constant(samples, len(y)))
+            return self.into("own", np.add, position, steps(samples))
+        return self.into("own", np.add, y, steps(samples, classes))
+
     def entry_weights(
         self, scores: Array, y: Array, weights: npt.ArrayLike | None
     ) -> npt.NDArray[np.float64] | None:
@@ -63,33 +74,50 @@ class ClassificationLoss(Loss):
         return f"{self.name}(class_weights={self.class_weights.tolist()})"
 
 
-def classes_first(scores: Array) -> Array:
+def classes_first(scores: Array, out: Array | None = None) -> Array:
     """A copy of the scores, (C, N): what is done over the classes is done down the first axis.
 
     NumPy takes the maximum or the sum of ten numbers one row at a time, but of ten rows with
     vector instructions: with few classes the copy is laid out in memory as (C, N) too.
     """
-    return scores.T.copy(order="C" if scores.shape[1] <= FEW_CLASSES else "F")
+    if out is None:
+        return scores.T.copy(order="C" if scores.shape[1] <= FEW_CLASSES else "F")
+    np.copyto(out, scores.T)
+    return out
 
 
-def own_class(by_class: Array, y: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Where each sample's own class stands in `by_class.ravel("K")`."""
-    classes, samples = by_class.shape
-    if by_class.flags.c_contiguous:
-        position: npt.NDArray[np.intp] = y * samples
-        position += counting(samples)
-    else:
-        position = np.arange(0, samples * classes, classes)
-        position += y
-    return position
+def samples_first(by_class: Array, out: Array | None = None) -> Array:
+    """Back from (C, N) to (N, C), contiguous."""
+    if out is None:
+        return np.ascontiguousarray(by_class.T)
+    np.copyto(out, by_class.T)
+    return out
+
+
+def entries(by_class: Array, own: npt.NDArray[np.intp], out: Array | None = None) -> Array:
+    """The entry of each sample's own class."""
+    return by_class.ravel("K").take(own, out=out, mode="clip")
+
+
+def put(by_class: Array, own: Array, value: Array | float, out: Array | None = None) -> Array:
+    """Another value for the entry of each sample's own class, in place."""
+    by_class.ravel("K")[own] = value
+    return by_class
+
+
+def less(by_class: Array, own: Array, value: float | Array, out: Array | None = None) -> Array:
+    """`value` taken from the entry of each sample's own class, in place."""
+    by_class.ravel("K")[own] -= value
+    return by_class
 
 
 @lru_cache(maxsize=4)
-def counting(samples: int) -> npt.NDArray[np.intp]:
-    """0, 1, … N−1; batches mostly have one size."""
-    return np.arange(samples)
+def constant(value: int, samples: int) -> npt.NDArray[np.intp]:
+    """One number for each sample: NumPy is quicker with an array than with a number."""
+    return np.full(samples, value)
 
 
-def samples_first(by_class: Array) -> Array:
-    """Back from (C, N) to (N, C), contiguous."""
-    return np.ascontiguousarray(by_class.T)
+@lru_cache(maxsize=4)
+def steps(samples: int, step: int = 1) -> npt.NDArray[np.intp]:
+    """0, step, 2 step, …; batches mostly have one size."""
+    return np.arange(0, samples * step, step)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from losses.base import Array
-from losses.classes import ClassificationLoss, classes_first, own_class, samples_first
+from losses.classes import ClassificationLoss, classes_first, entries, put, samples_first
 
 
 class MulticlassHinge(ClassificationLoss):
@@ -32,22 +32,21 @@ class MulticlassHinge(ClassificationLoss):
         self.delta = float(delta)
 
     def sample_losses(self, scores: Array, y: Array) -> Array:
-        margins = classes_first(scores)
-        entries = margins.ravel("K")
-        self._own = own_class(margins, y)
-        margins -= entries.take(self._own)
-        margins += self.delta
-        np.maximum(margins, 0, out=margins)
-        entries[self._own] = 0
-        self._margins = margins
-        losses: Array = np.add.reduce(margins, axis=0)
-        return losses
+        margins = self.into("margins", classes_first, scores)
+        self._own = self.own_class(margins, y)
+        own_score = self.into("own score", entries, margins, self._own)
+        margins = self.into("margins", np.subtract, margins, own_score)
+        margins = self.into("margins", np.add, margins, self.delta)
+        margins = self.into("margins", np.maximum, margins, 0)
+        self._margins = self.into("margins", put, margins, self._own, 0)
+        return self.into("losses", np.add.reduce, self._margins)
 
     def sample_gradients(self, factor: float | Array) -> Array:
-        dscores = np.sign(self._margins)  # 1 where the margin is positive, else 0
-        dscores.ravel("K")[self._own] = -np.add.reduce(dscores, axis=0)
-        dscores *= factor
-        return samples_first(dscores)
+        signs = self.into("signs", np.sign, self._margins)  # 1 where the margin is positive, else 0
+        wrong = self.into("wrong", np.add.reduce, signs)
+        signs = self.into("signs", put, signs, self._own, self.into("wrong", np.negative, wrong))
+        dscores = self.into("signs", np.multiply, signs, factor)
+        return self.into("dscores", samples_first, dscores)
 
     def expected_first_loss(self, classes: int) -> float:
         """Every wrong class misses the margin by all of it: δ (C − 1)."""

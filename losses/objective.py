@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+
+
+class Recorded(NamedTuple):
+    """A step that was written down, and what it was a step of."""
+
+    x: Array
+    y: Array
+    scale: float
+    put_off: bool
+    tape: Any
+    factor: Array  # by which the tape multiplies the gradient by the scores
+
+    def is_of(self, x: Array, y: Array, scale: float, put_off: bool) -> bool:
+        same = self.x is x and self.y is y and self.put_off == put_off
+        return same and (self.scale == 1) == (scale == 1)
 
 
 class Objective:
@@ -40,6 +55,7 @@ class Objective:
         # Somebody else's layer may add to its gradient what does not grow with dout.
         self.is_linear = self._vector.built_in
         self._driven = False
+        self._recorded: Recorded | None = None
         self.data_loss = float("nan")
         self.penalty = float("nan")
 
@@ -73,22 +89,51 @@ class Objective:
         return data_loss + self.penalty, grad
 
     def data_loss_and_grad(
-        self, x: Array, y: Array, weights: Array | None = None, scale: float = 1.0
+        self,
+        x: Array,
+        y: Array,
+        weights: Array | None = None,
+        scale: float = 1.0,
+        put_off: bool = False,
     ) -> tuple[float, Array]:
         """The same without the penalties, for an update that adds theirs.
 
         The gradient is multiplied with `scale`: the one by the scores is, and the chain rule
-        hands it on.
+        hands it on. Driven, on the same two arrays as the call before, the step is replayed if it
+        can be (layers/tape.py). Then `put_off` may leave out the weights' gradients: `products`
+        are, if any, what is to be done to the weights instead.
         """
+        grad: Array = self._vector.grad
         if not self._driven:
             self._still_one()
+            return self._by_layers(x, y, weights, scale), grad.copy()
+        before = self._recorded
+        if before is not None and weights is None and before.is_of(x, y, scale, put_off):
+            before.factor[...] = scale
+            before.tape.play()
+            self.data_loss = self.loss.mean()
+        elif weights is None and self._can_replay(x, y):
+            self._recorded = self._record(x, y, scale, put_off)
+        else:
+            self._recorded = None
+            self._by_layers(x, y, weights, scale)
+        return self.data_loss, grad
+
+    @property
+    def products(self) -> Sequence[Callable[[float], None]]:
+        """Of the last call: if the weights' gradients were put off, one call for each weight W.
+
+        With c, it makes W ← c W − (the gradient of W, times the scale).
+        """
+        return () if self._recorded is None else self._recorded.tape.products
+
+    def _by_layers(self, x: Array, y: Array, weights: Array | None, scale: float) -> float:
         data_loss = self._data_loss(x, y, weights)
         dscores = self.loss.backward()
         if scale != 1:
             dscores = _times(dscores, float(scale))
         self._vector.collect(self.net.parameter_gradients(dscores))
-        grad: Array = self._vector.grad
-        return data_loss, grad if self._driven else grad.copy()
+        return data_loss
 
     def _still_one(self) -> None:
         """Raise if a layer's parameter is no longer a view of theta."""
@@ -107,6 +152,32 @@ class Objective:
             start += view.size
         return parts
 
+    def _can_replay(self, x: Array, y: Array) -> bool:
+        ours = type(self.loss).__module__.partition(".")[0] == __name__.partition(".")[0]
+        return (
+            ours
+            and self.loss.replays_on(y)
+            and self.net.replays
+            and type(x) is np.ndarray
+        )
+
+    def _record(self, x: Array, y: Array, scale: float, put_off: bool) -> Recorded:
+        """A step by the layers, which write down the calls that it is made of."""
+        tape = self._vector.write_tape(put_off)
+        room = tape.room()
+        step = Recorded(x, y, scale, put_off, tape, np.full((), scale, self.theta.dtype))
+        self.loss._room = tape.room()
+        try:
+            self._data_loss(x, y, None)
+            dscores = self.loss.backward()
+            if scale != 1:
+                dscores = room.into("dscores", np.multiply, dscores, step.factor)
+            self.net.parameter_gradients(dscores)
+        finally:
+            self.loss._room = None
+            self._vector.write_no_tape()
+        return step
+
     @contextmanager
     def driven(self) -> Iterator[None]:
         """While inside, layers reuse their buffers: for a loop that reads each result at once."""
@@ -116,7 +187,7 @@ class Objective:
             try:
                 yield
             finally:
-                self._driven = False
+                self._driven, self._recorded = False, None
 
 
 def _times(gradient: Any, scale: float) -> Any:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from losses.base import Array
-from losses.classes import ClassificationLoss, classes_first, own_class, samples_first
+from losses.classes import ClassificationLoss, classes_first, entries, less, samples_first
 
 
 class SoftmaxCrossEntropy(ClassificationLoss):
@@ -24,19 +24,21 @@ class SoftmaxCrossEntropy(ClassificationLoss):
     """
 
     def sample_losses(self, scores: Array, y: Array) -> Array:
-        exp = classes_first(scores)
-        self._own = own_class(exp, y)
-        exp -= np.maximum.reduce(exp)  # over the classes, which are the first axis
-        own_score = exp.ravel("K").take(self._own)
-        np.exp(exp, out=exp)
-        self._exp, self._sum = exp, np.add.reduce(exp)
-        losses: Array = np.log(self._sum) - own_score
-        return losses
+        exp = self.into("exp", classes_first, scores)
+        self._own = self.own_class(exp, y)
+        highest = self.into("highest", np.maximum.reduce, exp)  # over the classes: the first axis
+        exp = self.into("exp", np.subtract, exp, highest)
+        own_score = self.into("own score", entries, exp, self._own)
+        self._exp = self.into("exp", np.exp, exp)
+        self._sum = self.into("sum", np.add.reduce, self._exp)
+        losses = self.into("losses", np.log, self._sum)
+        return self.into("losses", np.subtract, losses, own_score)
 
     def sample_gradients(self, factor: float | Array) -> Array:
-        dscores = self._exp * (factor / self._sum)
-        dscores.ravel("K")[self._own] -= factor
-        return samples_first(dscores)
+        scale = self.into("scale", np.divide, factor, self._sum)
+        dscores = self.into("dexp", np.multiply, self._exp, scale)
+        dscores = self.into("dexp", less, dscores, self._own, factor)
+        return self.into("dscores", samples_first, dscores)
 
     def expected_first_loss(self, classes: int) -> float:
         """All classes equally likely: log C."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,24 @@ Array = npt.NDArray[Any]
 BLOCK_BYTES = 256 * 1024
 
 
-def _penalized(
-    theta: Array, grad: Array, decayed: int, penalties: Sequence[Any], spare: Array, total: Array
-) -> Array:
+class Block(NamedTuple):
+    """A part of the vectors, and room for two of its length; weight decay is for the first few."""
+
+    theta: Array
+    grad: Array
+    moments: list[Array]
+    spare: Array
+    total: Array
+    decayed: int
+
+
+def _penalized(block: Block, penalties: Sequence[Any]) -> Array:
     """The gradient of a block with the penalties' of its first part, in `total`."""
-    total[decayed:] = grad[decayed:]
-    W, dW, sum_ = theta[:decayed], grad[:decayed], total[:decayed]
+    n, total = block.decayed, block.total
+    total[n:] = block.grad[n:]
+    W, dW, sum_ = block.theta[:n], block.grad[:n], total[:n]
     for penalty in penalties:
-        dW = np.add(dW, penalty.block_gradient(W, spare[:decayed]), out=sum_)
+        dW = np.add(dW, penalty.block_gradient(W, block.spare[:n]), out=sum_)
     return total
 
 
@@ -46,9 +56,10 @@ class Optimizer:
         self.lr = number(self, "lr", lr, above=0)
         self.state: dict[str, Array] = {}
         self.steps = 0
-        self._scale = 1.0
+        self._scale = self._shrink = 1.0
         self._scratch: Array = np.empty((2, 0), np.float32)
-        self._ready_for: tuple[Array | None, Array | None] = None, None
+        self._ready_for: tuple[Any, Any] = None, None
+        self._cut: tuple[int, int, list[Block]] = 0, 0, []
 
     def update(
         self,
@@ -56,14 +67,17 @@ class Optimizer:
         grad: Array,
         n_decayed: int | None = None,
         penalties: Sequence[Any] = (),
-        scaled: bool = False,
+        scale: float = 1.0,
+        products: Sequence[Callable[[float], None]] = (),
     ) -> None:
         """One step: changes `theta`, reads `grad`.
 
         Both are contiguous vectors of one length and dtype (float32 or float64). Weight decay, in
         a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
-        `penalties`: to each block of `grad` theirs is added, in the cache. If `scaled`,
-        `grad` is the gradient times what `gradient_scale` gives.
+        `penalties`: to each block of `grad` theirs is added, in the cache. `grad`
+        is the gradient times `scale`: 1, or what `gradient_scale` gives. With the latter there
+        may be `products` instead of the gradient of theta[:n_decayed]: each, called with c, makes
+        of its part of θ c times that part minus its scaled gradient.
         """
         if theta is not self._ready_for[0] or grad is not self._ready_for[1]:
             self._prepare(theta, grad)
@@ -73,9 +87,15 @@ class Optimizer:
             raise ValueError(f"{self.name}: n_decayed is {n_decayed}, expected 0..{theta.size}")
         self.steps += 1
         self.begin_step()
-        self._scale = self.gradient_scale(penalties, theta.dtype) if scaled else 1.0
+        self._scale = scale
         penalties = self.absorb(penalties, theta.dtype)
-        self._walk(theta, grad, n_decayed, penalties)
+        for product in products:
+            product(self._shrink)
+        for block in self._blocks(n_decayed if products else 0, n_decayed):
+            dpart = block.grad
+            if penalties and block.decayed > 0:
+                dpart = _penalized(block, penalties)
+            self.update_block(block.theta, dpart, block.moments, block.spare, block.decayed)
 
     def begin_step(self) -> None:
         """Compute what is the same for all parameters in this step."""
@@ -107,17 +127,20 @@ class Optimizer:
         self.steps = count(self, "steps", steps, least=0)
         self._ready_for = None, None
 
-    def _walk(self, theta: Array, grad: Array, n_decayed: int, penalties: Sequence[Any]) -> None:
-        block, size = self._scratch.shape[1], theta.size
-        for start in range(0, size, block):
-            here = slice(start, min(start + block, size))
-            part, dpart = theta[here], grad[here]
-            spare, total = self._scratch[:, : part.size]
-            decayed = min(max(n_decayed - start, 0), part.size)
-            if penalties and decayed > 0:
-                dpart = _penalized(part, dpart, decayed, penalties, spare, total)
+    def _blocks(self, begin: int, n_decayed: int) -> list[Block]:
+        """The vectors from `begin` on, in blocks; as a rule those of the step before."""
+        if self._cut[:2] == (begin, n_decayed) and self._cut[2]:
+            return self._cut[2]
+        theta, grad = self._ready_for
+        blocks, length, size = [], self._scratch.shape[1], theta.size
+        for start in range(begin, size, max(length, 1)):
+            here = slice(start, min(start + length, size))
             moments = [self.state[name][here] for name in self.moments]
-            self.update_block(part, dpart, moments, spare, decayed)
+            spare, total = self._scratch[:, : here.stop - start]
+            decayed = min(max(n_decayed - start, 0), here.stop - start)
+            blocks.append(Block(theta[here], grad[here], moments, spare, total, decayed))
+        self._cut = begin, n_decayed, blocks
+        return blocks
 
     def _prepare(self, theta: Array, grad: Array) -> None:
         if theta.ndim != 1 or theta.shape != grad.shape:
@@ -143,10 +166,11 @@ class Optimizer:
         if self._scratch.shape[1] != scratch or self._scratch.dtype != theta.dtype:
             self._scratch = np.empty((2, scratch), theta.dtype)
         self._ready_for = theta, grad
+        self._cut = 0, 0, []
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy shares no vector with the original."""
-        return {**self.__dict__, "_ready_for": (None, None)}
+        return {**self.__dict__, "_ready_for": (None, None), "_cut": (0, 0, [])}
 
     @property
     def name(self) -> str:

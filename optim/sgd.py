@@ -34,13 +34,9 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum > 0")
         if self.momentum > 0:
             self.moments = ("velocity",)
-        self._shrink = 1.0
-
-    @property
-    def _plain(self) -> bool:
-        """Whether a step is the plain one below: no momentum, nothing of a subclass's own."""
+        # Whether a step is the plain one below: no momentum, nothing of a subclass's own.
         own = type(self).update, type(self).update_block
-        return not self.moments and own == (Optimizer.update, SGD.update_block)
+        self._plain = not self.moments and own == (Optimizer.update, SGD.update_block)
 
     def gradient_scale(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> float:
         """Plain, lr, so that nothing is left to do but the subtraction; it may not overflow."""

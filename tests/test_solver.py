@@ -1,5 +1,6 @@
 """The training loop: what it does with the data, the weights, and the randomness."""
 
+import copy
 import math
 
 import numpy as np
@@ -559,3 +560,73 @@ def test_lbfgs_that_has_nothing_to_do_still_leaves_a_record():
     net = Sequential(Linear(5, 2, rng=0, init=0.0))
     solver = Solver(Objective(net, SoftmaxCrossEntropy()), LBFGS(5), quiet=True)
     assert len(solver.train((x, np.arange(20) % 2))) >= 1
+
+
+# -- replayed steps ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), SGD(0.1, momentum=0.9), Adam(0.01)], ids=repr)
+@pytest.mark.parametrize("clip_norm", [None, 1.0])
+def test_replayed_steps_train_as_the_layers_do(optimizer, clip_norm, monkeypatch):
+    def trained():
+        net = Sequential(
+            Linear(5, 8, rng=0), BatchNorm(8), ReLU(), Dropout(0.2, rng=3), Linear(8, 3, rng=1)
+        ).astype(np.float64)
+        objective = Objective(net, SoftmaxCrossEntropy(), [L2(0.01)])
+        solver = Solver(
+            objective, copy.deepcopy(optimizer), epochs=3, batch_size=16, clip_norm=clip_norm,
+            schedule=CosineDecay(3), quiet=True,
+        )  # fmt: skip
+        history = solver.train(TRAIN, VALIDATION)
+        return objective.theta, [record["data_loss"] for record in history], net.state
+
+    theta, losses, state = trained()
+    monkeypatch.setattr(Sequential, "replays", False)
+    by_layers, expected, expected_state = trained()
+    np.testing.assert_allclose(theta, by_layers, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(losses, expected, rtol=1e-11)
+    for name, value in expected_state.items():
+        np.testing.assert_allclose(state[name], value, rtol=1e-10)
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_that_does_not_fit_is_told_before_the_first_step(label):
+    solver = make()
+    before = solver.objective.theta.copy()
+    y = Y[:60].copy()
+    y[50] = label
+    with pytest.raises(ValueError, match=rf"label {label} at y\[50\] is not in 0..2"):
+        solver.train((X[:60], y))
+    np.testing.assert_array_equal(solver.objective.theta, before)
+
+
+def test_labels_of_any_integer_type():
+    histories = []
+    for dtype in (np.int64, np.uint8, np.int16, ">i4"):
+        solver = make()
+        solver.train((X[:60], Y[:60].astype(dtype)))
+        histories.append([record["data_loss"] for record in solver.history])
+    assert all(history == histories[0] for history in histories)
+
+
+def test_infinite_samples_end_a_replayed_run_too():
+    x = X[:60].copy()
+    x[57, 2] = np.inf
+    with pytest.raises(Diverged, match="the input x holds inf in row"):
+        make(optimizer=SGD(0.1)).train((x, Y[:60]))
+
+
+def test_a_gradient_that_is_not_finite_is_named_though_it_was_put_off():
+    solver = make(Linear(8, 8, rng=5), optimizer=SGD(0.1))
+    backward = Linear._gradients
+
+    def poisoned(self, x, dout):
+        grads = backward(self, x, dout)
+        if dout.shape[1] == 3:
+            grads["b"] = self.into("db", np.add, grads["b"], np.nan)
+        return grads
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Linear, "_gradients", poisoned)
+        with pytest.raises(Diverged, match="linear3: gradient of b holds nan"):
+            solver.train((X[:60], Y[:60]))

@@ -27,7 +27,7 @@ class Add(Gate):
     def forward(self, *xs: Array) -> Array:
         xs = tuple(self.floats(xs))
         shape = self.common_shape(xs)
-        y = self.buffer("y", shape, xs[0].dtype)
+        y = np.empty(shape, xs[0].dtype)
         if len(xs) == 1:
             y[...] = xs[0]
         else:
@@ -57,12 +57,13 @@ class Subtract(Gate):
 
     def forward(self, x: Array, y: Array) -> Array:  # type: ignore[override]
         x, y = self.floats((x, y))
-        z = np.subtract(x, y, out=self.buffer("z", self.common_shape((x, y)), x.dtype))
+        self.common_shape((x, y))
+        z = self.into("z", np.subtract, x, y)
         return self.keep(z, x.shape, y.shape)
 
     def backward(self, dout: Array) -> tuple[tuple[Array, Array], Gradients]:  # type: ignore[override]
         dout, x_shape, y_shape = self.recall(dout)
-        dy = np.negative(dout, out=self.room("dy", dout))
+        dy = self.into("dy", np.negative, dout)
         return (self.given_back(dout, x_shape), unbroadcast(dy, y_shape)), {}
 
 
@@ -83,13 +84,14 @@ class Multiply(Gate):
 
     def forward(self, x: Array, y: Array) -> Array:  # type: ignore[override]
         x, y = self.floats((x, y))
-        z = np.multiply(x, y, out=self.buffer("z", self.common_shape((x, y)), x.dtype))
+        self.common_shape((x, y))
+        z = self.into("z", np.multiply, x, y)
         return self.keep(z, x, y)
 
     def backward(self, dout: Array) -> tuple[tuple[Array, Array], Gradients]:  # type: ignore[override]
         dout, x, y = self.recall(dout)
-        dx = np.multiply(dout, y, out=self.room("dx", dout))
-        dy = np.multiply(dout, x, out=self.room("dy", dout))
+        dx = self.into("dx", np.multiply, dout, y)
+        dy = self.into("dy", np.multiply, dout, x)
         return (unbroadcast(dx, x.shape), unbroadcast(dy, y.shape)), {}
 
 
@@ -109,13 +111,14 @@ class Divide(Gate):
 
     def forward(self, x: Array, y: Array) -> Array:  # type: ignore[override]
         x, y = self.floats((x, y))
-        z = np.divide(x, y, out=self.buffer("z", self.common_shape((x, y)), x.dtype))
+        self.common_shape((x, y))
+        z = self.into("z", np.divide, x, y)
         return self.keep(self.fresh(z), z, y, x.shape)
 
     def backward(self, dout: Array) -> tuple[tuple[Array, Array], Gradients]:  # type: ignore[override]
         dout, z, y, x_shape = self.recall(dout)
-        dx = np.divide(dout, y, out=self.room("dx", dout))
-        dy = np.multiply(dx, z, out=self.room("dy", dout))
+        dx = self.into("dx", np.divide, dout, y)
+        dy = self.into("dy", np.multiply, dx, z)
         np.negative(dy, out=dy)
         return (unbroadcast(dx, x_shape), unbroadcast(dy, y.shape)), {}
 
@@ -138,7 +141,7 @@ class Max(Gate):
     def forward(self, *xs: Array) -> Array:
         xs = tuple(self.floats(xs))
         shape = self.common_shape(xs)
-        y = self.buffer("y", shape, xs[0].dtype)
+        y = np.empty(shape, xs[0].dtype)
         y[...] = xs[0]
         for x in xs[1:]:
             np.maximum(y, x, out=y)
@@ -154,7 +157,7 @@ class Max(Gate):
         dout, won, shapes = self.recall(dout)
         return tuple(
             [
-                unbroadcast(np.multiply(dout, mask, out=self.room(f"dx{i}", dout)), shape)
+                unbroadcast(self.into(f"dx{i}", np.multiply, dout, mask), shape)
                 for i, (mask, shape) in enumerate(zip(won, shapes, strict=True))
             ]
         ), {}
@@ -195,7 +198,7 @@ class Copy(Gate):
             got = f"{len(dout)}" if isinstance(dout, tuple | list) else f"a {type(dout).__name__}"
             raise ValueError(f"Copy: dout is {got}, expected a tuple of {self.n_outputs} gradients")
         shape, dtype = self._cached[:2]
-        dx = self.buffer("dx", shape, dtype)
+        dx = np.empty(shape, dtype)
         dx.fill(0)
         for part in dout:
             if part is not None:
@@ -227,11 +230,11 @@ class Scale(Gate):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        return self.keep(np.multiply(x, self.a, out=self.buffer("y", x.shape, x.dtype)))
+        return self.keep(self.into("y", np.multiply, x, self.a))
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         (dout,) = self.recall(dout)
-        return np.multiply(dout, self.a, out=self.buffer("dx", dout.shape, dout.dtype)), {}
+        return self.into("dx", np.multiply, dout, self.a), {}
 
 
 class Shift(Gate):
@@ -258,7 +261,7 @@ class Shift(Gate):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        return self.keep(np.add(x, self.c, out=self.buffer("y", x.shape, x.dtype)))
+        return self.keep(self.into("y", np.add, x, self.c))
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         (dout,) = self.recall(dout)

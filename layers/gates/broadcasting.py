@@ -61,10 +61,6 @@ class Gate(Layer):
                     ) from None
         return shape
 
-    def room(self, name: str, like: Array) -> Array:
-        """A buffer shaped like an array."""
-        return self.buffer(name, like.shape, like.dtype)
-
     def given_back(self, dout: Array, shape: Shape) -> Array:
         """`dout` as the gradient of an input of this shape: the caller's to write into."""
         dx = unbroadcast(dout, shape)

@@ -24,12 +24,12 @@ class Exp(Gate):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        y = np.exp(x, out=self.buffer("y", x.shape, x.dtype))
+        y = self.into("y", np.exp, x)
         return self.keep(self.fresh(y), y)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, y = self.recall(dout)
-        return np.multiply(dout, y, out=self.buffer("dx", y.shape, y.dtype)), {}
+        return self.into("dx", np.multiply, dout, y), {}
 
 
 class Log(Gate):
@@ -47,11 +47,11 @@ class Log(Gate):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        return self.keep(np.log(x, out=self.buffer("y", x.shape, x.dtype)), x)
+        return self.keep(self.into("y", np.log, x), x)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x = self.recall(dout)
-        return np.divide(dout, x, out=self.buffer("dx", x.shape, x.dtype)), {}
+        return self.into("dx", np.divide, dout, x), {}
 
 
 class Reciprocal(Gate):
@@ -70,12 +70,12 @@ class Reciprocal(Gate):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        y = np.reciprocal(x, out=self.buffer("y", x.shape, x.dtype))
+        y = self.into("y", np.reciprocal, x)
         return self.keep(self.fresh(y), y)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, y = self.recall(dout)
-        dx = np.multiply(y, y, out=self.buffer("dx", y.shape, y.dtype))
+        dx = self.into("dx", np.multiply, y, y)
         dx *= dout
         return np.negative(dx, out=dx), {}
 
@@ -105,11 +105,11 @@ class Power(Gate):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        return self.keep(np.power(x, self.p, out=self.buffer("y", x.shape, x.dtype)), x)
+        return self.keep(self.into("y", np.power, x, self.p), x)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x = self.recall(dout)
-        dx = self.buffer("dx", x.shape, x.dtype)
+        dx = np.empty(x.shape, x.dtype)
         if self.p == 0:
             dx.fill(0)
             return dx, {}

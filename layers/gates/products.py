@@ -42,7 +42,7 @@ class MatMul(Gate):
             ) from None
         shape = (*before, *rows.shape[-2:-1] * (x.ndim > 1), *columns.shape[-1:] * (w.ndim > 1))
         whole = (*before, rows.shape[-2], columns.shape[-1])
-        y = self.buffer("y", shape, x.dtype)
+        y = np.empty(shape, x.dtype)
         np.matmul(rows, columns, out=y.reshape(whole))
         return self.keep(y, x, w, whole)
 
@@ -51,8 +51,8 @@ class MatMul(Gate):
         dout = dout.reshape(whole)
         rows, columns = _as_matrices(x, w)
         before = whole[:-2]
-        dx = self.buffer("dx", (*before, *rows.shape[-2:]), x.dtype)
-        dw = self.buffer("dw", (*before, *columns.shape[-2:]), w.dtype)
+        dx = np.empty((*before, *rows.shape[-2:]), x.dtype)
+        dw = np.empty((*before, *columns.shape[-2:]), w.dtype)
         np.matmul(dout, columns.swapaxes(-1, -2), out=dx)
         np.matmul(rows.swapaxes(-1, -2), dout, out=dw)
         return (
@@ -94,7 +94,7 @@ class Sum(Gate):
         shape = (
             kept if self.keepdims else tuple([n for i, n in enumerate(x.shape) if i not in axes])
         )
-        y = self.buffer("y", shape, x.dtype)
+        y = np.empty(shape, x.dtype)
         np.add.reduce(x, axis=axes, keepdims=self.keepdims, out=y)
         share = self._share(x.size, y.size)
         if share != 1:
@@ -103,7 +103,7 @@ class Sum(Gate):
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, shape, kept, share = self.recall(dout)
-        dx = self.buffer("dx", shape, dout.dtype)
+        dx = np.empty(shape, dout.dtype)
         return np.multiply(dout.reshape(kept), share, out=dx), {}
 
     def _share(self, before: int, after: int) -> float:
@@ -145,14 +145,14 @@ class SquaredNorm(Gate):
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
-        y = self.buffer("y", (), x.dtype)
+        y = np.empty((), x.dtype)
         flat = x.reshape(-1)
         y[...] = flat @ flat
         return self.keep(y, x)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x = self.recall(dout)
-        return np.multiply(x, 2 * dout, out=self.buffer("dx", x.shape, x.dtype)), {}
+        return self.into("dx", np.multiply, x, 2 * dout), {}
 
 
 def _checked_axis(layer: str, axis: Axis) -> Axis:

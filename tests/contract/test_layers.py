@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from layers import Graph
+from layers import Graph, Sequential
 from tests.contract.cases import LAYERS, are_several, each, names
+
+REPLAYING = [case for case in LAYERS if case.make(case.shapes[0], np.float32, 0).replays]
 
 every = pytest.mark.parametrize("case", LAYERS, ids=names(LAYERS))
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -375,6 +377,29 @@ def test_driven_gives_what_it_gives_by_hand(case, dtype):
     assert_same(after, run(plain, xs, dout))
     for value in after.values():
         assert not np.shares_memory(value, vector.grad)
+
+
+@dtypes
+@pytest.mark.parametrize("case", REPLAYING, ids=names(REPLAYING))
+def test_replayed_gives_what_it_gives_by_hand(case, dtype):
+    """The calls of one pass, made again on other numbers, change no bit; nor does a cast of x."""
+    shape = case.shapes[0]
+    layer = case.make(shape, dtype, 0)
+    net, plain = Sequential(copy.deepcopy(layer)), Sequential(layer)
+    vector = net.gather()
+    (x,), dout = case.xs(shape, np.float64), case.dout(shape, dtype)
+    with vector.driven():
+        tape = vector.write_tape()
+        first = run(net, (x,), dout)
+        vector.write_no_tape()
+        assert_same(first, run(plain, (x,), dout))
+        for seed in range(1, 4):
+            (x[...],), dout[...] = case.xs(shape, np.float64, seed), case.dout(shape, dtype, seed)
+            tape.play()
+            assert_same(first, run(plain, (x,), dout))  # it was written into the same arrays
+            assert_same(copied(net.state), plain.state)
+            for name, view in vector.grad_views.items():
+                assert first[f"d{name}"] is view
 
 
 # -- extreme numbers ---------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The objective: its parts, its gradient in both ways, scaled as asked."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,67 @@ def test_the_total_adds_the_penalties_of_the_weights_alone():
     assert total - data_loss == pytest.approx(0.1 * (W**2).sum() + 0.02 * np.abs(W).sum())
     np.testing.assert_allclose(grad[:n], data_grad[:n] + 0.2 * W + 0.02 * np.sign(W), rtol=1e-12)
     np.testing.assert_array_equal(grad[n:], data_grad[n:])
+
+
+@pytest.mark.parametrize("loss", [SoftmaxCrossEntropy, MulticlassHinge])
+@pytest.mark.parametrize("classes", [3, 130])  # laid out with the classes first in memory, or not
+def test_replayed_on_other_numbers(loss, classes):
+    """The same arrays, other samples: what the layers' calls give, bit for bit."""
+    net = Sequential(linear(5, 6, 0), BatchNorm(6).astype(np.float64), linear(6, classes, 1))
+    net.training = True
+    objective, by_hand = Objective(net, loss()), Objective(copy.deepcopy(net), loss())
+    rng, x, y = np.random.default_rng(1), X.copy(), Y.copy()
+    with objective.driven():
+        for scale in (0.5, 0.5, 0.25, 1.0, 1.0, 0.5):
+            x[...], y[...] = rng.standard_normal(x.shape), rng.integers(0, classes, len(y))
+            value, grad = objective.data_loss_and_grad(x, y, scale=scale)
+            expected, by_hand_grad = by_hand.data_loss_and_grad(x, y, scale=scale)
+            assert value == expected
+            assert objective.data_loss == expected
+            np.testing.assert_array_equal(grad, by_hand_grad)
+        assert (
+            objective.data_loss_and_grad(x[:7], y[:7])[0]
+            == by_hand.data_loss_and_grad(x[:7], y[:7])[0]
+        )  # another batch
+
+
+def test_what_is_replayed_is_what_can_be():
+    class OwnLoss(SoftmaxCrossEntropy):
+        """Which may do anything in Python."""
+
+    def replayed(net, loss, y=Y):
+        objective = Objective(net, loss)
+        with objective.driven():
+            objective.data_loss_and_grad(X, y)
+            return objective._recorded is not None
+
+    assert replayed(chain(), SoftmaxCrossEntropy())
+    assert not replayed(chain(), OwnLoss())
+    assert not replayed(chain(), SoftmaxCrossEntropy(class_weights=[1, 2, 3]))
+    assert not replayed(chain(), SoftmaxCrossEntropy(), Y.astype(np.uint8))
+    assert not replayed(with_ones_own(), SoftmaxCrossEntropy())
+    assert not replayed(graph(), SoftmaxCrossEntropy())
+
+
+@pytest.mark.parametrize("put_off", [False, True])
+def test_products_are_the_weights_gradients(put_off):
+    objective = Objective(chain(), SoftmaxCrossEntropy())
+    n = objective.n_weights
+    _, expected = objective.data_loss_and_grad(X, Y, scale=0.5)
+    theta = objective.theta.copy()
+    assert list(objective.products) == []
+    with objective.driven():
+        for _ in range(2):
+            objective.theta[:] = theta
+            _, grad = objective.data_loss_and_grad(X, Y, scale=0.5, put_off=put_off)
+            np.testing.assert_allclose(grad[n:], expected[n:], rtol=1e-12, atol=1e-15)
+            if objective.products:
+                for product in objective.products:
+                    product(0.5)
+                np.testing.assert_allclose(
+                    objective.theta[:n], 0.5 * theta[:n] - expected[:n], rtol=1e-12, atol=1e-15
+                )
+            else:
+                np.testing.assert_allclose(grad[:n], expected[:n], rtol=1e-12, atol=1e-15)
+            np.testing.assert_array_equal(objective.theta[n:], theta[n:])
+    assert list(objective.products) == []

@@ -314,7 +314,7 @@ def test_a_gradient_scaled_as_asked_gives_the_same_step(lr, momentum, strength):
         plain.update(theta, grad, 90, penalties)
         scale = scaled.gradient_scale(penalties, theta.dtype)
         assert scale <= 1  # nothing may overflow by it
-        scaled.update(other, scale * grad, 90, penalties, scaled=True)
+        scaled.update(other, scale * grad, 90, penalties, scale=scale)
     np.testing.assert_allclose(other, theta, rtol=1e-13, atol=1e-15)
 
 

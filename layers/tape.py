@@ -1,0 +1,87 @@
+"""A training step written down as the calls it is made of, so that they can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from layers import blas
+from layers.base import Array
+
+# NumPy 2.4 warns of an `out` that is not named.
+BY_NAME_ALONE = (np.maximum, np.minimum)
+
+Call = Callable[[], Any]
+
+
+class Tape:
+    """The calls of one step, in order, on arrays that stay.
+
+    A step at one shape of batch makes the same calls on the same arrays each time; only what
+    the arrays hold is another. The layers make the first, with their checks, and each call of
+    `Layer.into` is written down; `play` makes the next.
+
+    put_off: the products x.T @ dout that are gradients of weights are not made. `products` holds
+    them: each is a call with a factor c, which makes of its weights W ← c W − x.T @ dout.
+    """
+
+    def __init__(self, put_off: bool = False) -> None:
+        self.put_off = put_off
+        self.calls: list[Call] = []
+        self.products: list[Callable[[float], None]] = []
+
+    def room(self) -> Room:
+        """A room for one whose results have no place yet."""
+        return Room({}, self)
+
+    def play(self) -> None:
+        for call in self.calls:
+            call()
+
+
+class Room:
+    """Where a layer or a loss writes while it is driven.
+
+    places: the arrays that its results of these names are written into: its gradients' parts of
+    the network's one vector. With a tape every result gets a place.
+    weights: the parameters whose gradients may be put off.
+    """
+
+    def __init__(
+        self,
+        places: dict[str, Array],
+        tape: Tape | None = None,
+        weights: dict[str, Array] | None = None,
+    ) -> None:
+        self.places, self.tape, self.weights = places, tape, weights or {}
+
+    def into(self, name: str, operation: Callable[..., Any], *operands: Any) -> Any:
+        """operation(*operands), in the place of that name if there is one."""
+        tape, out = self.tape, self.places.get(name)
+        if tape is not None and tape.put_off and name in self.weights:
+            tape.products.append(blas.subtracted(self.weights[name], *operands))
+            return out
+        if out is not None:
+            operation(*operands, out=out)
+        else:
+            out = operation(*operands)
+        if tape is not None:
+            out = self.places.setdefault(name, np.asarray(out))
+            tape.calls.append(call(operation, operands, out))
+        return out
+
+
+def call(operation: Any, operands: tuple[Any, ...], out: Array) -> Call:
+    """The call to be made again, in the form that costs Python least."""
+    if isinstance(operation, np.ufunc) and operation not in BY_NAME_ALONE:
+        return partial(operation, *operands, out)
+    if len(operands) == 1:
+        (a,) = operands
+        return lambda: operation(a, out=out)
+    if len(operands) == 2:
+        a, b = operands
+        return lambda: operation(a, b, out=out)
+    return partial(operation, *operands, out=out)

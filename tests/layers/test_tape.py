@@ -1,0 +1,111 @@
+"""A step written down and played again."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import layers
+from layers import BatchNorm, Graph, Linear, Maxout, ReLU, Sequential, Sigmoid, blas
+from layers.tape import Tape
+
+REPLAYING = {
+    "BatchNorm", "Dropout", "ELU", "Flatten", "LeakyReLU", "Linear", "ReLU", "Sigmoid",
+    "Standardize", "Tanh",
+}  # fmt: skip
+
+
+def test_which_layers_replay():
+    kinds = [kind for kind in vars(layers).values() if isinstance(kind, type)]
+    assert {kind.__name__ for kind in kinds if getattr(kind, "replays", 0) is True} == REPLAYING
+
+
+class Own(ReLU):
+    """A subclass may do anything in Python, which nobody would do again."""
+
+
+def test_a_chain_replays_if_all_its_layers_do():
+    assert Sequential(Linear(2, 2, rng=0), Sequential(ReLU(), BatchNorm(2))).replays
+    assert not Sequential(Linear(2, 2, rng=0), Own()).replays
+    assert not Sequential(Linear(2, 2, rng=0), Sequential(Maxout(2, 2, rng=0))).replays
+    assert not Graph().replays
+
+
+def test_the_same_name_again_is_the_same_place():
+    tape = Tape()
+    room = tape.room()
+    x = np.array([1.0, 2.0])
+    y = room.into("y", np.add, x, 1)
+    z = room.into("z", np.multiply, y, 2)
+    assert room.into("y", np.negative, y) is y
+    x[...] = 3, 4
+    tape.play()
+    assert_array_equal(z, [8, 10])
+    assert_array_equal(y, [-4, -5])
+
+
+def test_without_a_tape_results_are_fresh_but_for_gradients():
+    net = Sequential(Linear(3, 2, rng=0), ReLU())
+    vector, x = net.gather(), np.ones((2, 3), np.float32)
+    with vector.driven():
+        y = net.forward(x)
+        assert net.forward(x) is not y
+        _, grads = net.backward(y)
+        assert grads["linear1.W"] is vector.grad_views["linear1.W"]
+
+
+def put_off(net):
+    """The tape of a pass with the weights' gradients put off, and what backward gives by hand."""
+    rng = np.random.default_rng(0)
+    x, dout = rng.standard_normal((7, 3)), rng.standard_normal((7, 2))
+    net.training = True
+    net.forward(x)
+    _, expected = net.backward(dout)
+    vector = net.gather()
+    with vector.driven():
+        tape = vector.write_tape(put_off=True)
+        net.forward(x)
+        net.parameter_gradients(dout)
+        vector.write_no_tape()
+    return tape, vector, expected
+
+
+@pytest.mark.skipif(blas.gemm("d") is None, reason="NumPy has another BLAS")
+def test_weights_take_their_gradients_that_were_put_off():
+    net = Sequential(Linear(3, 4, rng=0), BatchNorm(4), ReLU(), Linear(4, 2, rng=1))
+    tape, vector, expected = put_off(net.astype(np.float64))
+    before = {name: view.copy() for name, view in vector.views.items()}
+    assert len(tape.products) == 2
+    for product in tape.products:
+        product(0.75)
+    for name, view in vector.views.items():
+        weights = name.endswith(".W")
+        after = 0.75 * before[name] - expected[name] if weights else before[name]
+        assert_allclose(view, after, rtol=1e-12, atol=1e-15)
+        if not weights:
+            assert_allclose(vector.grad_views[name], expected[name], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        Sequential(Linear(3, 2, rng=0, bias=False)),  # nothing would show what is not finite
+        Sequential(Maxout(3, 4, rng=0), Linear(4, 2, rng=1)),  # not one product
+        Sequential(Sigmoid()),
+    ],
+)
+def test_what_is_not_put_off(net):
+    net = net.astype(np.float64)
+    if isinstance(next(iter(net.children.values())), Sigmoid):
+        assert not net.gather().write_tape(put_off=True).put_off
+        return
+    tape, vector, expected = put_off(net)
+    assert tape.products == []
+    for name, view in vector.grad_views.items():
+        assert_allclose(view, expected[name], rtol=1e-12)
+
+
+def test_nothing_is_put_off_without_the_call(monkeypatch):
+    monkeypatch.setattr(blas, "gemm", lambda char: None)
+    tape, vector, expected = put_off(Sequential(Linear(3, 2, rng=0)).astype(np.float64))
+    assert tape.products == []
+    assert_allclose(vector.grad_views["linear1.W"], expected["linear1.W"], rtol=1e-12)
