@@ -307,11 +307,12 @@ class Solver:
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             batch, labels = rooms[len(index)]
                             gather(x, index, out=batch)
-                            gather(y, index, out=labels)
+                            y.take(index, axis=0, out=labels, mode="clip")
                             loss, grad, how = self._gradient(batch, labels)
-                            watched = grad[biases if objective.products else all_watched]
+                            put_off = bool(objective.products)
+                            watched = grad[biases if put_off else all_watched]
                             if not math.isfinite(loss + np.dot(watched, watched)):
-                                if objective.products:
+                                if put_off:
                                     loss, grad, how = self._gradient(batch, labels, whole=True)
                                 self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))

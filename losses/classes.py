@@ -86,14 +86,6 @@ def classes_first(scores: Array, out: Array | None = None) -> Array:
     return out
 
 
-def samples_first(by_class: Array, out: Array | None = None) -> Array:
-    """Back from (C, N) to (N, C), contiguous."""
-    if out is None:
-        return np.ascontiguousarray(by_class.T)
-    np.copyto(out, by_class.T)
-    return out
-
-
 def entries(by_class: Array, own: npt.NDArray[np.intp], out: Array | None = None) -> Array:
     """The entry of each sample's own class."""
     return by_class.ravel("K").take(own, out=out, mode="clip")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from losses.base import Array
-from losses.classes import ClassificationLoss, classes_first, entries, put, samples_first
+from losses.classes import ClassificationLoss, classes_first, entries, put
 
 
 class MulticlassHinge(ClassificationLoss):
@@ -45,8 +45,7 @@ class MulticlassHinge(ClassificationLoss):
         signs = self.into("signs", np.sign, self._margins)  # 1 where the margin is positive, else 0
         wrong = self.into("wrong", np.add.reduce, signs)
         signs = self.into("signs", put, signs, self._own, self.into("wrong", np.negative, wrong))
-        dscores = self.into("signs", np.multiply, signs, factor)
-        return self.into("dscores", samples_first, dscores)
+        return self.into("dscores", np.multiply, signs, factor).T
 
     def expected_first_loss(self, classes: int) -> float:
         """Every wrong class misses the margin by all of it: δ (C − 1)."""

@@ -56,6 +56,9 @@ class Objective:
         self.is_linear = self._vector.built_in
         self._driven = False
         self._recorded: Recorded | None = None
+        # Of the last step, if its weights' gradients were put off: for each of the weights a call
+        # with c, which makes W ← c W − (the gradient of W, times the scale).
+        self.products: Sequence[Callable[[float], None]] = ()
         self.data_loss = float("nan")
         self.penalty = float("nan")
 
@@ -103,37 +106,27 @@ class Objective:
         can be (layers/tape.py). Then `put_off` may leave out the weights' gradients: `products`
         are, if any, what is to be done to the weights instead.
         """
+        step = self._recorded
+        if step is not None and weights is None and step.is_of(x, y, scale, put_off):
+            step.factor[...] = scale
+            step.tape.play()
+            self.data_loss = self.loss.mean()
+        elif self._driven and weights is None and self._can_replay(x, y):
+            self._record(x, y, scale, put_off)
+        else:
+            self._recorded, self.products = None, ()
+            self._by_layers(x, y, weights, scale)
         grad: Array = self._vector.grad
+        return self.data_loss, grad if self._driven else grad.copy()
+
+    def _by_layers(self, x: Array, y: Array, weights: Array | None, scale: float) -> None:
         if not self._driven:
             self._still_one()
-            return self._by_layers(x, y, weights, scale), grad.copy()
-        before = self._recorded
-        if before is not None and weights is None and before.is_of(x, y, scale, put_off):
-            before.factor[...] = scale
-            before.tape.play()
-            self.data_loss = self.loss.mean()
-        elif weights is None and self._can_replay(x, y):
-            self._recorded = self._record(x, y, scale, put_off)
-        else:
-            self._recorded = None
-            self._by_layers(x, y, weights, scale)
-        return self.data_loss, grad
-
-    @property
-    def products(self) -> Sequence[Callable[[float], None]]:
-        """Of the last call: if the weights' gradients were put off, one call for each weight W.
-
-        With c, it makes W ← c W − (the gradient of W, times the scale).
-        """
-        return () if self._recorded is None else self._recorded.tape.products
-
-    def _by_layers(self, x: Array, y: Array, weights: Array | None, scale: float) -> float:
-        data_loss = self._data_loss(x, y, weights)
+        self._data_loss(x, y, weights)
         dscores = self.loss.backward()
         if scale != 1:
-            dscores = _times(dscores, float(scale))
+            dscores = _times(dscores, scale)
         self._vector.collect(self.net.parameter_gradients(dscores))
-        return data_loss
 
     def _still_one(self) -> None:
         """Raise if a layer's parameter is no longer a view of theta."""
@@ -154,14 +147,9 @@ class Objective:
 
     def _can_replay(self, x: Array, y: Array) -> bool:
         ours = type(self.loss).__module__.partition(".")[0] == __name__.partition(".")[0]
-        return (
-            ours
-            and self.loss.replays_on(y)
-            and self.net.replays
-            and type(x) is np.ndarray
-        )
+        return ours and self.loss.replays_on(y) and self.net.replays and type(x) is np.ndarray
 
-    def _record(self, x: Array, y: Array, scale: float, put_off: bool) -> Recorded:
+    def _record(self, x: Array, y: Array, scale: float, put_off: bool) -> None:
         """A step by the layers, which write down the calls that it is made of."""
         tape = self._vector.write_tape(put_off)
         room = tape.room()
@@ -171,12 +159,12 @@ class Objective:
             self._data_loss(x, y, None)
             dscores = self.loss.backward()
             if scale != 1:
-                dscores = room.into("dscores", np.multiply, dscores, step.factor)
+                dscores = room.into("dscores", times, dscores, step.factor)
             self.net.parameter_gradients(dscores)
         finally:
             self.loss._room = None
             self._vector.write_no_tape()
-        return step
+        self._recorded, self.products = step, tape.products
 
     @contextmanager
     def driven(self) -> Iterator[None]:
@@ -187,11 +175,17 @@ class Objective:
             try:
                 yield
             finally:
-                self._driven, self._recorded = False, None
+                self._driven, self._recorded, self.products = False, None, ()
+
+
+def times(dscores: Array, factor: Array | float, out: Array | None = None) -> Array:
+    """The product, row by row in memory, which the BLAS is quickest with."""
+    product: Array = np.multiply(dscores, factor, out=out, order="C")
+    return product
 
 
 def _times(gradient: Any, scale: float) -> Any:
     """The gradient by the scores, or by each of several outputs, times a number."""
     if isinstance(gradient, tuple):
         return tuple(_times(part, scale) for part in gradient)
-    return gradient if gradient is None else np.multiply(gradient, scale)
+    return gradient if gradient is None else times(gradient, float(scale))

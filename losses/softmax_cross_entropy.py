@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from losses.base import Array
-from losses.classes import ClassificationLoss, classes_first, entries, less, samples_first
+from losses.classes import ClassificationLoss, classes_first, entries, less
 
 
 class SoftmaxCrossEntropy(ClassificationLoss):
@@ -36,9 +36,8 @@ class SoftmaxCrossEntropy(ClassificationLoss):
 
     def sample_gradients(self, factor: float | Array) -> Array:
         scale = self.into("scale", np.divide, factor, self._sum)
-        dscores = self.into("dexp", np.multiply, self._exp, scale)
-        dscores = self.into("dexp", less, dscores, self._own, factor)
-        return self.into("dscores", samples_first, dscores)
+        dscores = self.into("dscores", np.multiply, self._exp, scale)
+        return self.into("dscores", less, dscores, self._own, factor).T
 
     def expected_first_loss(self, classes: int) -> float:
         """All classes equally likely: log C."""
