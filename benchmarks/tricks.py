@@ -22,9 +22,9 @@ from unittest.mock import patch
 
 import numpy as np
 
-import layers.base
 import layers.linear
 import layers.relu
+import layers.tape
 import layers.vector
 import losses.classes
 import optim.base
@@ -47,28 +47,25 @@ Off = Callable[[], Any]  # a context manager: while inside, the trick is off
 # -- the tricks, off -----------------------------------------------------------------------
 
 
-def fresh_buffers() -> Any:
-    """Every result is a new array; the gradients are still written in place."""
-
-    def buffer(self: Any, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        held = None if self._buffers is None else self._buffers.get((name, shape))
-        return np.empty(shape, dtype) if held is None or held.dtype is not dtype else held
-
-    return patch.object(layers.base.Layer, "buffer", buffer)
+def by_layers() -> Any:
+    """The layers make the calls of every step, not of an epoch's first alone."""
+    return patch.object(layers.Sequential, "replays", False)
 
 
-def copied_gradients() -> Any:
-    """Layers write gradients into buffers of their own, which are copied into the vector."""
-    driven = layers.vector.ParameterVector.driven
+def multiplied_out() -> Any:
+    """Each dW is multiplied out, and taken from W by the update."""
+    return patch.object(layers.vector.ParameterVector, "_can_put_off", lambda self: False)
 
-    @contextmanager
-    def without_views(self: Any) -> Iterator[None]:
-        with driven(self):
-            for _, layer in self.leaves:
-                layer._buffers = {}
-            yield
 
-    return patch.object(layers.vector.ParameterVector, "driven", without_views)
+@contextmanager
+def copied_gradients() -> Iterator[None]:
+    """Layers write gradients into arrays of their own, which are copied into the vector."""
+
+    def without_places(places: Any, *rest: Any) -> Any:
+        return layers.tape.Room({}, *rest)
+
+    with patch.object(layers.vector, "Room", without_places):
+        yield
 
 
 def first_dx() -> Any:
@@ -103,10 +100,11 @@ def number_zero() -> Any:
 def summed_rows() -> Any:
     """db is NumPy's sum over the rows."""
 
-    def dot(_: Any, dout: Any, out: Any) -> Any:
+    def dot(_: Any, dout: Any, out: Any = None) -> Any:
         return np.add.reduce(dout, axis=0, out=out)
 
-    return patch.object(layers.linear, "np", SimpleNamespace(matmul=np.matmul, dot=dot))
+    numpy = SimpleNamespace(matmul=np.matmul, add=np.add, dot=dot)
+    return patch.object(layers.linear, "np", numpy)
 
 
 def samples_first() -> Any:
@@ -129,12 +127,20 @@ def drawn_each_step() -> Iterator[None]:
 
 
 def fancy_gather() -> Any:
-    """The batch is x[index]: a new array, its indices checked."""
-    return patch.object(solver, "gather", lambda x, index, out=None: x[index])
+    """The batch is x[index], a new array, its indices checked, and copied into its room."""
+
+    def gather(x: Any, index: Any, out: Any = None) -> Any:
+        if out is None:
+            return x[index]
+        out[...] = x[index]
+        return out
+
+    return patch.object(solver, "gather", gather)
 
 
 TRICKS: dict[str, Off] = {
-    "buffers reused": fresh_buffers,
+    "calls played again": by_layers,
+    "W − xᵀ dout in one call": multiplied_out,
     "gradients written in place": copied_gradients,
     "no dx for the first layer": first_dx,
     "blocked update": whole_update,
@@ -144,7 +150,15 @@ TRICKS: dict[str, Off] = {
     "db as a product with ones": summed_rows,
     "classes-first loss": samples_first,
     "order drawn once per epoch": drawn_each_step,
-    "gather into one room": fancy_gather,
+    "gather straight into its room": fancy_gather,
+}
+
+# What is off on both sides of the pair: another trick that leaves this one nothing to save.
+BESIDE: dict[str, Off] = {
+    "calls played again": multiplied_out,
+    "gradients written in place": by_layers,
+    "the gradient scaled at its source": multiplied_out,
+    "the penalty as a factor": multiplied_out,
 }
 WITH_ADAM = {"blocked update"}  # whose rule is ten operations; plain SGD has two
 OTHER_SAMPLES = {"order drawn once per epoch"}
@@ -192,6 +206,8 @@ def measure(trick: str, job: Job, options: Any) -> dict[str, list[float]]:
     def runner(side: str) -> Callable[[], float]:
         def run() -> float:
             with ExitStack() as inside:
+                if trick in BESIDE:
+                    inside.enter_context(BESIDE[trick]())
                 if side == "off":
                     inside.enter_context(TRICKS[trick]())
                 return float(programs[side].run(orders)) + programs[side].between

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -126,40 +127,39 @@ def test_the_reference_loss_is_that_of_the_layers():
 # -- tricks --------------------------------------------------------------------------------
 
 
-def results_of_two_steps(objective, job):
-    """The scores and the gradient of W of two steps, as arrays."""
-    found = []
+def driven_step(objective, job):
+    """The gradient of W of a driven step, as an array, and what was recorded of the step."""
     with objective.driven():
-        for _ in range(2):
-            scores = objective.net.forward(job.x[:16])
-            objective.loss.forward(scores, job.y[:16])
-            grads = objective.net.parameter_gradients(objective.loss.backward())
-            found.append((scores, grads["linear1.W"]))
-    return found
+        objective.data_loss_and_grad(job.x[:16], job.y[:16], scale=0.5, put_off=True)
+        recorded = objective._recorded
+        objective.net.forward(job.x[:16])
+        dW = objective.net.parameter_gradients(np.ones((16, 5), np.float32))["linear1.W"]
+    return dW, recorded
 
 
-def test_buffers_and_gradients_are_what_the_tricks_say():
+def test_steps_are_what_the_tricks_say():
     job = Job.make(SMALL)
     objective = Handgrad(job).objective
-    dW = objective._vector.grad_views["linear1.W"]
-    (first, grad), (second, _) = results_of_two_steps(objective, job)
-    assert first is second
-    assert grad is dW
-    with tricks.fresh_buffers():
-        (first, grad), (second, _) = results_of_two_steps(objective, job)
-    assert first is not second
-    assert grad is dW
-    with tricks.copied_gradients():
-        (first, grad), (second, _) = results_of_two_steps(objective, job)
-    assert first is second
-    assert not np.shares_memory(grad, dW)
+    place = objective._vector.grad_views["linear1.W"]
+    dW, recorded = driven_step(objective, job)
+    assert dW is place
+    assert len(recorded.tape.products) == len(job.W)
+    with tricks.multiplied_out():
+        dW, recorded = driven_step(objective, job)
+        assert dW is place
+        assert recorded.tape.calls
+        assert recorded.tape.products == []
+    with tricks.by_layers():
+        assert driven_step(objective, job)[1] is None
+        with tricks.copied_gradients():
+            assert not np.shares_memory(driven_step(objective, job)[0], place)
 
 
 @pytest.mark.parametrize("trick", [t for t in tricks.TRICKS if t not in tricks.OTHER_SAMPLES])
 def test_without_a_trick_the_weights_are_the_same(trick):
     job, ours = trained(Handgrad)
     other = Handgrad(job)
-    with tricks.TRICKS[trick]():
+    with tricks.BESIDE.get(trick, nullcontext)(), tricks.TRICKS[trick]():
         other.run(job.orders(step.CHECKED_STEPS))
     np.testing.assert_allclose(other.objective.theta, ours.objective.theta, rtol=1e-4, atol=1e-6)
 
