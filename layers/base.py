@@ -160,19 +160,26 @@ class Layer:
             raise TypeError(f"{self.name}: {what} has dtype {array.dtype}, expected numbers")
         return self.into(f"{what}, cast", cast, array, dtype)
 
-    def into(self, name: str, operation: Callable[..., Any], *operands: Any) -> Array:
+    def into(
+        self,
+        name: str,
+        operation: Callable[..., Any],
+        *operands: Any,
+        over: Array | None = None,
+    ) -> Array:
         """operation(*operands): a fresh array, or, driven, in the place of that name if it has one.
 
         The operation takes `out=`, as NumPy's do. The same name again: into the same place.
+        over: what was given to this layer, and may be written over if it is nobody else's.
         """
         if self._room is None:
             return np.asarray(operation(*operands))
-        result: Array = self._room.into(name, operation, *operands)
+        result: Array = self._room.into(name, operation, *operands, over=over)
         return result
 
     def fresh(self, array: Array) -> Array:
-        """A copy to return by hand, of an array cached or given; the array while driven."""
-        return array.copy() if self._room is None else array
+        """An array cached or given, to be returned: by hand a copy; driven, marked as in use."""
+        return array.copy() if self._room is None else self._room.in_use(array)
 
     def keep(self, y: Array, *cache: Any) -> Array:
         """Cache what `backward` needs; returns `y`."""

@@ -50,14 +50,14 @@ class Dropout(Layer):
         draws = self.into("draws", whole_numbers, self.rng, x.shape)
         mask = self.into("mask", np.greater_equal, draws, self.drop * STEPS)
         scaled = self.into("scaled", partial(np.multiply, dtype=x.dtype), mask, 1 / (1 - self.drop))
-        y = self.into("y", np.multiply, x, scaled)
+        y = self.into("y", np.multiply, x, scaled, over=x)
         return self.keep(y, scaled)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, scaled = self.recall(dout)
         if scaled is None:
             return self.fresh(dout), {}
-        return self.into("dx", np.multiply, dout, scaled), {}
+        return self.into("dx", np.multiply, dout, scaled, over=dout), {}
 
 
 def whole_numbers(

@@ -30,12 +30,12 @@ class ReLU(Layer):
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
         zeros = constant(0, x.shape, x.dtype)
-        y = self.into("y", np.maximum, x, zeros)
-        return self.keep(y, self.into("mask", np.greater, x, zeros))
+        y = self.into("y", np.maximum, x, zeros, over=x)
+        return self.keep(y, self.into("mask", np.greater, y, zeros))
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, mask = self.recall(dout)
-        return self.into("dx", np.multiply, dout, mask), {}
+        return self.into("dx", np.multiply, dout, mask, over=dout), {}
 
 
 class LeakyReLU(Layer):

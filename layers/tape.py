@@ -32,6 +32,7 @@ class Tape:
         self.put_off = put_off
         self.calls: list[Call] = []
         self.products: list[Callable[[float], None]] = []
+        self.results: dict[int, Array] = {}  # by id: what the next layer may write over
 
     def room(self) -> Room:
         """A room for one whose results have no place yet."""
@@ -58,9 +59,21 @@ class Room:
     ) -> None:
         self.places, self.tape, self.weights = places, tape, weights or {}
 
-    def into(self, name: str, operation: Callable[..., Any], *operands: Any) -> Any:
-        """operation(*operands), in the place of that name if there is one."""
-        tape, out = self.tape, self.places.get(name)
+    def into(
+        self,
+        name: str,
+        operation: Callable[..., Any],
+        *operands: Any,
+        over: Array | None = None,
+    ) -> Any:
+        """operation(*operands), in the place of that name if there is one.
+
+        over: an array to write over, if it is a result on the tape that no layer still uses.
+        """
+        tape = self.tape
+        if tape is not None and id(over) in tape.results:
+            self.places[name] = tape.results[id(over)]
+        out = self.places.get(name)
         if tape is not None and tape.put_off and name in self.weights:
             tape.products.append(blas.subtracted(self.weights[name], *operands))
             return out
@@ -70,8 +83,15 @@ class Room:
             out = operation(*operands)
         if tape is not None:
             out = self.places.setdefault(name, np.asarray(out))
+            tape.results[id(out)] = out
             tape.calls.append(call(operation, operands, out))
         return out
+
+    def in_use(self, array: Array) -> Array:
+        """The array, which its layer goes on using though it is a result."""
+        if self.tape is not None:
+            self.tape.results.pop(id(array), None)
+        return array
 
 
 def call(operation: Any, operands: tuple[Any, ...], out: Array) -> Call:

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import layers
-from layers import BatchNorm, Graph, Linear, Maxout, ReLU, Sequential, Sigmoid, blas
+from layers import BatchNorm, Flatten, Graph, Linear, Maxout, ReLU, Sequential, Sigmoid, blas
 from layers.tape import Tape
 
 REPLAYING = {
@@ -109,3 +109,29 @@ def test_nothing_is_put_off_without_the_call(monkeypatch):
     tape, vector, expected = put_off(Sequential(Linear(3, 2, rng=0)).astype(np.float64))
     assert tape.products == []
     assert_allclose(vector.grad_views["linear1.W"], expected["linear1.W"], rtol=1e-12)
+
+
+def test_a_result_is_written_over_only_where_no_layer_still_uses_it():
+    """ReLU writes over what Linear gave, not over what Sigmoid keeps, nor over the samples."""
+    rng = np.random.default_rng(0)
+    x, dout = rng.standard_normal((2, 4, 3))
+    for first, over in ((Linear(3, 3, rng=0), True), (Sigmoid(), False), (Flatten(), False)):
+        net = Sequential(first.astype(np.float64), ReLU(), Flatten(), ReLU())
+        y, before = net.forward(x), x.copy()
+        dx, grads = net.backward(dout)
+        vector = net.gather()
+        with vector.driven():
+            tape = vector.write_tape()
+            middle = net.children[next(iter(net.children))].forward(x)
+            assert (net.children["relu1"].forward(middle) is middle) == over
+            tape = vector.write_tape()
+            played = net.forward(x)
+            played_dx, played_grads = net.backward(dout)
+            vector.write_no_tape()
+            for _ in range(2):
+                assert_array_equal(played, y)
+                assert_array_equal(played_dx, dx)
+                for name, value in grads.items():
+                    assert_array_equal(played_grads[name], value)
+                tape.play()
+        assert_array_equal(x, before)
