@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,7 @@ class ClassificationLoss(Loss):
         """Where each sample's own class stands in `by_class.ravel("K")`."""
         classes, samples = by_class.shape
         if by_class.flags.c_contiguous:
-            position = self.into("own", np.multiply, y, constant(samples, len(y)))
+            position = self.into("own", np.multiply, y, constant(samples, len(y), y.dtype))
             return self.into("own", np.add, position, steps(samples))
         return self.into("own", np.add, y, steps(samples, classes))
 
@@ -104,9 +105,9 @@ def less(by_class: Array, own: Array, value: float | Array, out: Array | None = 
 
 
 @lru_cache(maxsize=4)
-def constant(value: int, samples: int) -> npt.NDArray[np.intp]:
-    """One number for each sample: NumPy is quicker with an array than with a number."""
-    return np.full(samples, value)
+def constant(value: float, length: int, dtype: np.dtype[Any]) -> Array:
+    """An array of one number, with which NumPy is quicker than with the number."""
+    return np.full(length, value, dtype)
 
 
 @lru_cache(maxsize=4)

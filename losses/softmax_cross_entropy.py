@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from losses.base import Array
-from losses.classes import ClassificationLoss, classes_first, entries, less
+from losses.classes import ClassificationLoss, classes_first, constant, entries, less
 
 
 class SoftmaxCrossEntropy(ClassificationLoss):
@@ -30,11 +30,14 @@ class SoftmaxCrossEntropy(ClassificationLoss):
         exp = self.into("exp", np.subtract, exp, highest)
         own_score = self.into("own score", entries, exp, self._own)
         self._exp = self.into("exp", np.exp, exp)
-        self._sum = self.into("sum", np.add.reduce, self._exp)
+        ones = constant(1, len(exp), exp.dtype)  # 1ᵀ exp, quicker than NumPy's sum
+        self._sum = self.into("sum", np.dot, ones, self._exp)
         losses = self.into("losses", np.log, self._sum)
         return self.into("losses", np.subtract, losses, own_score)
 
     def sample_gradients(self, factor: float | Array) -> Array:
+        if isinstance(factor, float):
+            factor = constant(factor, len(self._sum), self._sum.dtype)
         scale = self.into("scale", np.divide, factor, self._sum)
         dscores = self.into("dscores", np.multiply, self._exp, scale)
         return self.into("dscores", less, dscores, self._own, factor).T

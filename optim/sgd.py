@@ -65,7 +65,7 @@ class SGD(Optimizer):
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
         if not moments:
-            if self._shrink != 1:
+            if self._shrink != 1 and decayed > 0:
                 W = theta[:decayed]
                 np.multiply(W, self._shrink, out=W)
             if self._scale == self.lr:
