@@ -345,19 +345,17 @@ class Solver:
     ) -> tuple[float, Array, tuple[Any, ...]]:
         """Loss and gradient of a batch, and what the update must know of the gradient.
 
-        Where nobody reads it before, an update of ours applies the penalties, may have the
-        gradient multiplied with a number at its source and, unless it is to be `whole`, the
-        weights' part put off.
+        Where nobody reads it before, an update of ours applies the penalties and, unless it is to
+        be `whole`, may have the weights' part put off.
         """
         objective, optimizer = self.objective, self.optimizer
         if self.clip_norm is not None or not isinstance(optimizer, Optimizer):
             return *objective.value_and_grad(x, y), ()
-        penalties, scale = objective.penalties, 1.0
-        if objective.is_linear:
-            scale = optimizer.gradient_scale(penalties, objective.theta.dtype)
-        put_off = scale != 1 and not whole
-        loss, grad = objective.data_loss_and_grad(x, y, scale=scale, put_off=put_off)
-        return loss, grad, (penalties,) if scale == 1 else (penalties, scale, objective.products)
+        penalties = objective.penalties
+        put_off = not whole and optimizer.takes_products(penalties, objective.theta.dtype)
+        loss, grad = objective.data_loss_and_grad(x, y, put_off=put_off)
+        products = objective.products
+        return loss, grad, (penalties, products) if products else (penalties,)
 
     def _whole_set(
         self, optimizer: LBFGS, x: Any, y: Array, after_epoch: Callable[[Record], bool]

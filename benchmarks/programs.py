@@ -190,11 +190,9 @@ class Bare(Handgrad):
             for index in orders:
                 np.take(x, index, axis=0, out=batch, mode="clip")
                 np.take(y, index, out=labels, mode="clip")
-                scale = self.optimizer.gradient_scale(penalties, np.dtype(np.float32))
-                _, grad = objective.data_loss_and_grad(
-                    batch, labels, scale=scale, put_off=scale != 1
-                )
-                update(objective.theta, grad, n, penalties, scale, objective.products)
+                put_off = self.optimizer.takes_products(penalties, np.dtype(np.float32))
+                _, grad = objective.data_loss_and_grad(batch, labels, put_off=put_off)
+                update(objective.theta, grad, n, penalties, objective.products)
                 total += objective.data_loss
         return time.perf_counter() - start
 

@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+import blas
 import layers.linear
 import layers.relu
 import layers.tape
@@ -82,14 +83,14 @@ def whole_update() -> Any:
     return patch.object(optim.base, "BLOCK_BYTES", HUGE)
 
 
-def unscaled() -> Any:
-    """The learning rate multiplies every entry of the gradient, in the update."""
-    return patch.object(optim.SGD, "gradient_scale", optim.Optimizer.gradient_scale)
-
-
 def penalty_gradient() -> Any:
     """The penalty's gradient is made and added, instead of making the weights smaller."""
     return patch.object(optim.SGD, "absorb", optim.Optimizer.absorb)
+
+
+def numpy_alone() -> Any:
+    """The update's sums are NumPy's."""
+    return patch.object(blas, "FEW", HUGE)
 
 
 def number_zero() -> Any:
@@ -144,8 +145,8 @@ TRICKS: dict[str, Off] = {
     "gradients written in place": copied_gradients,
     "no dx for the first layer": first_dx,
     "blocked update": whole_update,
-    "the gradient scaled at its source": unscaled,
     "the penalty as a factor": penalty_gradient,
+    "sums of vectors by the BLAS": numpy_alone,
     "ReLU with an array of zeros": number_zero,
     "db as a product with ones": summed_rows,
     "classes-first loss": samples_first,
@@ -157,8 +158,8 @@ TRICKS: dict[str, Off] = {
 BESIDE: dict[str, Off] = {
     "calls played again": multiplied_out,
     "gradients written in place": by_layers,
-    "the gradient scaled at its source": multiplied_out,
     "the penalty as a factor": multiplied_out,
+    "sums of vectors by the BLAS": multiplied_out,
 }
 WITH_ADAM = {"blocked update"}  # whose rule is ten operations; plain SGD has two
 OTHER_SAMPLES = {"order drawn once per epoch"}

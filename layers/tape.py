@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from layers import blas
+from blas import Product
 from layers.base import Array
 
 # NumPy 2.4 warns of an `out` that is not named.
@@ -24,14 +24,14 @@ class Tape:
     the arrays hold is another. The layers make the first, with their checks, and each call of
     `Layer.into` is written down; `play` makes the next.
 
-    put_off: the products x.T @ dout that are gradients of weights are not made. `products` holds
-    them: each is a call with a factor c, which makes of its weights W ← c W − x.T @ dout.
+    put_off: the products x.T @ dout that are gradients of weights are not made, but kept in
+    `products`, to be added to what an update rule adds them to.
     """
 
     def __init__(self, put_off: bool = False) -> None:
         self.put_off = put_off
         self.calls: list[Call] = []
-        self.products: list[Callable[[float], None]] = []
+        self.products: list[Product] = []
         self.results: dict[int, Array] = {}  # by id: what the next layer may write over
 
     def room(self) -> Room:
@@ -48,14 +48,14 @@ class Room:
 
     places: the arrays that its results of these names are written into: its gradients' parts of
     the network's one vector. With a tape every result gets a place.
-    weights: the parameters whose gradients may be put off.
+    weights: where the gradients that may be put off begin in the vector of them all.
     """
 
     def __init__(
         self,
         places: dict[str, Array],
         tape: Tape | None = None,
-        weights: dict[str, Array] | None = None,
+        weights: dict[str, int] | None = None,
     ) -> None:
         self.places, self.tape, self.weights = places, tape, weights or {}
 
@@ -75,7 +75,7 @@ class Room:
             self.places[name] = tape.results[id(over)]
         out = self.places.get(name)
         if tape is not None and tape.put_off and name in self.weights:
-            tape.products.append(blas.subtracted(self.weights[name], *operands))
+            tape.products.append(Product(operands[0], operands[1], self.weights[name]))
             return out
         if out is not None:
             operation(*operands, out=out)

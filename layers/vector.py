@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from layers import blas
+import blas
 from layers.base import Array, Gradients, Layer, replace
-from layers.foreign import built_in, parameters, weights_of
+from layers.foreign import parameters, weights_of
 from layers.linear import Linear
 from layers.tape import Room, Tape
 
@@ -28,7 +28,6 @@ class ParameterVector:
 
     def __init__(self, leaves: Iterable[tuple[str, Any]]) -> None:
         self.leaves = list(leaves)
-        self.built_in = all(built_in(layer) for _, layer in self.leaves)
         self._first: dict[int, str] = {}  # id of a dictionary of parameters: who has it first
         sharing: dict[str, list[Any]] = {}  # who has it first: the layers that share it
         named = []
@@ -52,6 +51,7 @@ class ParameterVector:
         self.grad = np.zeros(size, self.dtype)
         self.views: dict[str, Array] = {}
         self.grad_views: dict[str, Array] = {}
+        self._starts: dict[str, int] = {}
         start = 0
         for layer, name, key, value in named:
             part = slice(start, start + value.size)
@@ -65,7 +65,7 @@ class ParameterVector:
                     f"{name}: parameter {key} cannot be replaced; expected `params` to be a "
                     "dictionary kept by the layer"
                 )
-            self.views[f"{name}.{key}"] = view
+            self.views[f"{name}.{key}"], self._starts[f"{name}.{key}"] = view, part.start
             self.grad_views[f"{name}.{key}"] = self.grad[part].reshape(value.shape)
 
     @staticmethod
@@ -116,12 +116,12 @@ class ParameterVector:
         return tape
 
     def _can_put_off(self) -> bool:
-        with_weights = [layer for _, layer in self.leaves if weights_of(layer)]
-        return (
-            0 < self.n_weights < self.theta.size
-            and all(type(layer) is Linear for layer in with_weights)
-            and blas.gemm(self.dtype.char) is not None
+        products_alone = all(
+            type(layer) is Linear and weights_of(layer) == ("W",)
+            for _, layer in self.leaves
+            if weights_of(layer)
         )
+        return products_alone and 0 < self.n_weights < self.theta.size and blas.there(self.dtype)
 
     def write_no_tape(self) -> None:
         self._give_rooms(None)
@@ -134,5 +134,9 @@ class ParameterVector:
                 if self._first.get(id(layer.params), name) == name:
                     params = layer.params
                 places = {f"d{key}": self.grad_views[f"{name}.{key}"] for key in params}
-                weights = {f"d{key}": params[key] for key in weights_of(layer) if key in params}
+                weights = {
+                    f"d{key}": self._starts[f"{name}.{key}"]
+                    for key in weights_of(layer)
+                    if key in params
+                }
                 layer._room = Room(places, tape, weights)

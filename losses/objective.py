@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,14 +17,11 @@ class Recorded(NamedTuple):
 
     x: Array
     y: Array
-    scale: float
     put_off: bool
     tape: Any
-    factor: Array  # by which the tape multiplies the gradient by the scores
 
-    def is_of(self, x: Array, y: Array, scale: float, put_off: bool) -> bool:
-        same = self.x is x and self.y is y and self.put_off == put_off
-        return same and (self.scale == 1) == (scale == 1)
+    def is_of(self, x: Array, y: Array, put_off: bool) -> bool:
+        return self.x is x and self.y is y and self.put_off == put_off
 
 
 class Objective:
@@ -52,13 +49,10 @@ class Objective:
         self.n_weights: int = self._vector.n_weights
         self._W = self.theta[: self.n_weights]
         self._dW = self._vector.grad[: self.n_weights]
-        # Somebody else's layer may add to its gradient what does not grow with dout.
-        self.is_linear = self._vector.built_in
         self._driven = False
         self._recorded: Recorded | None = None
-        # Of the last step, if its weights' gradients were put off: for each of the weights a call
-        # with c, which makes W ← c W − (the gradient of W, times the scale).
-        self.products: Sequence[Callable[[float], None]] = ()
+        # Of the last step the weights' gradients, if they were put off (blas.Product).
+        self.products: Sequence[Any] = ()
         self.data_loss = float("nan")
         self.penalty = float("nan")
 
@@ -92,41 +86,35 @@ class Objective:
         return data_loss + self.penalty, grad
 
     def data_loss_and_grad(
-        self,
-        x: Array,
-        y: Array,
-        weights: Array | None = None,
-        scale: float = 1.0,
-        put_off: bool = False,
+        self, x: Array, y: Array, weights: Array | None = None, put_off: bool = False
     ) -> tuple[float, Array]:
         """The same without the penalties, for an update that adds theirs.
 
-        The gradient is multiplied with `scale`: the one by the scores is, and the chain rule
-        hands it on. Driven, on the same two arrays as the call before, the step is replayed if it
-        can be (layers/tape.py). Then `put_off` may leave out the weights' gradients: `products`
-        are, if any, what is to be done to the weights instead.
+        Driven, on the same two arrays as the call before, the step is replayed if it can be
+        (layers/tape.py); labels are looked at in the first step only. If `put_off`, the weights'
+        gradients may be left out: then `products` are to be added to what they are added to.
         """
         step = self._recorded
-        if step is not None and weights is None and step.is_of(x, y, scale, put_off):
-            step.factor[...] = scale
+        if step is not None and weights is None and step.is_of(x, y, put_off):
             step.tape.play()
             self.data_loss = self.loss.mean()
-        elif self._driven and weights is None and self._can_replay(x, y):
-            self._record(x, y, scale, put_off)
         else:
-            self._recorded, self.products = None, ()
-            self._by_layers(x, y, weights, scale)
+            self._forget()
+            if self._driven and weights is None and self._can_replay(x, y):
+                self._record(x, y, put_off)
+            else:
+                self._by_layers(x, y, weights)
         grad: Array = self._vector.grad
         return self.data_loss, grad if self._driven else grad.copy()
 
-    def _by_layers(self, x: Array, y: Array, weights: Array | None, scale: float) -> None:
+    def _forget(self) -> None:
+        self._recorded, self.products = None, ()
+
+    def _by_layers(self, x: Array, y: Array, weights: Array | None) -> None:
         if not self._driven:
             self._still_one()
         self._data_loss(x, y, weights)
-        dscores = self.loss.backward()
-        if scale != 1:
-            dscores = _times(dscores, scale)
-        self._vector.collect(self.net.parameter_gradients(dscores))
+        self._vector.collect(self.net.parameter_gradients(self.loss.backward()))
 
     def _still_one(self) -> None:
         """Raise if a layer's parameter is no longer a view of theta."""
@@ -149,22 +137,17 @@ class Objective:
         ours = type(self.loss).__module__.partition(".")[0] == __name__.partition(".")[0]
         return ours and self.loss.replays_on(y) and self.net.replays and type(x) is np.ndarray
 
-    def _record(self, x: Array, y: Array, scale: float, put_off: bool) -> None:
+    def _record(self, x: Array, y: Array, put_off: bool) -> None:
         """A step by the layers, which write down the calls that it is made of."""
         tape = self._vector.write_tape(put_off)
-        room = tape.room()
-        step = Recorded(x, y, scale, put_off, tape, np.full((), scale, self.theta.dtype))
         self.loss._room = tape.room()
         try:
             self._data_loss(x, y, None)
-            dscores = self.loss.backward()
-            if scale != 1:
-                dscores = room.into("dscores", times, dscores, step.factor)
-            self.net.parameter_gradients(dscores)
+            self.net.parameter_gradients(self.loss.backward())
         finally:
             self.loss._room = None
             self._vector.write_no_tape()
-        self._recorded, self.products = step, tape.products
+        self._recorded, self.products = Recorded(x, y, put_off, tape), tape.products
 
     @contextmanager
     def driven(self) -> Iterator[None]:
@@ -175,17 +158,5 @@ class Objective:
             try:
                 yield
             finally:
-                self._driven, self._recorded, self.products = False, None, ()
-
-
-def times(dscores: Array, factor: Array | float, out: Array | None = None) -> Array:
-    """The product, row by row in memory, which the BLAS is quickest with."""
-    product: Array = np.multiply(dscores, factor, out=out, order="C")
-    return product
-
-
-def _times(gradient: Any, scale: float) -> Any:
-    """The gradient by the scores, or by each of several outputs, times a number."""
-    if isinstance(gradient, tuple):
-        return tuple(_times(part, scale) for part in gradient)
-    return gradient if gradient is None else times(gradient, float(scale))
+                self._driven = False
+                self._forget()

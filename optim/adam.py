@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from blas import axpby
 from optim.base import Array, Optimizer
 from optim.options import number
 
@@ -42,16 +43,13 @@ class Adam(Optimizer):
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
         mean, square = moments
-        np.multiply(mean, self.beta1, out=mean)
-        np.add(mean, grad, out=mean)
-        np.multiply(square, self.beta2, out=square)
+        axpby(1, grad, self.beta1, mean, scratch)
         np.square(grad, out=scratch)
-        np.add(square, scratch, out=square)
+        axpby(1, scratch, self.beta2, square)
         np.sqrt(square, out=scratch)
         np.add(scratch, self._offset, out=scratch)
         np.divide(mean, scratch, out=scratch)
-        np.multiply(scratch, self._rate, out=scratch)
-        np.subtract(theta, scratch, out=theta)
+        axpby(-self._rate, scratch, 1, theta, scratch)
 
     def __repr__(self) -> str:
         return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 # Bytes of one block of one array. A rule of ten vector operations then passes over memory once:
 # the blocks of theta, the gradient, two moments and the scratch stay in the second-level cache.
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 1024 * 1024
 
 
 class Block(NamedTuple):
@@ -47,7 +47,7 @@ class Optimizer:
 
     A subclass names its moments and writes two methods: `begin_step`, where it folds what is the
     same for all parameters into numbers, and `update_block`, the rule itself. A rule that can do
-    with less may say so in two more: `gradient_scale` and `absorb`.
+    with less may say so in more: `absorb`, `takes_products` and `add_products`.
     """
 
     moments: tuple[str, ...] = ()
@@ -56,7 +56,6 @@ class Optimizer:
         self.lr = number(self, "lr", lr, above=0)
         self.state: dict[str, Array] = {}
         self.steps = 0
-        self._scale = self._shrink = 1.0
         self._scratch: Array = np.empty((2, 0), np.float32)
         self._ready_for: tuple[Any, Any] = None, None
         self._cut: tuple[int, int, list[Block]] = 0, 0, []
@@ -67,17 +66,16 @@ class Optimizer:
         grad: Array,
         n_decayed: int | None = None,
         penalties: Sequence[Any] = (),
-        scale: float = 1.0,
-        products: Sequence[Callable[[float], None]] = (),
+        products: Sequence[Any] = (),
     ) -> None:
         """One step: changes `theta`, reads `grad`.
 
         Both are contiguous vectors of one length and dtype (float32 or float64). Weight decay, in
         a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
-        `penalties`: to each block of `grad` theirs is added, in the cache. `grad`
-        is the gradient times `scale`: 1, or what `gradient_scale` gives. With the latter there
-        may be `products` instead of the gradient of theta[:n_decayed]: each, called with c, makes
-        of its part of θ c times that part minus its scaled gradient.
+        `penalties`: to each block of `grad` theirs is added, in the cache.
+
+        products: the gradient of theta[:n_decayed] in a rule that `takes_products`, each with
+        `add_to(vector, a, c)`: v ← c v + a (its part of the gradient) (blas.Product).
         """
         if theta is not self._ready_for[0] or grad is not self._ready_for[1]:
             self._prepare(theta, grad)
@@ -87,10 +85,9 @@ class Optimizer:
             raise ValueError(f"{self.name}: n_decayed is {n_decayed}, expected 0..{theta.size}")
         self.steps += 1
         self.begin_step()
-        self._scale = scale
         penalties = self.absorb(penalties, theta.dtype)
-        for product in products:
-            product(self._shrink)
+        if products:
+            self.add_products(products, theta, n_decayed, penalties)
         for block in self._blocks(n_decayed if products else 0, n_decayed):
             dpart = block.grad
             if penalties and block.decayed > 0:
@@ -100,13 +97,19 @@ class Optimizer:
     def begin_step(self) -> None:
         """Compute what is the same for all parameters in this step."""
 
-    def gradient_scale(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> float:
-        """What the next update would rather have the gradient multiplied with, beforehand."""
-        return 1.0
-
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Take up the penalties that the rule itself applies in this step; return the others."""
         return penalties
+
+    def takes_products(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> bool:
+        """Whether an update with these penalties can do without the weights' gradients made."""
+        return False
+
+    def add_products(
+        self, products: Sequence[Any], theta: Array, n_decayed: int, penalties: Sequence[Any]
+    ) -> None:
+        """The rule for theta[:n_decayed], the gradient of which is in `products`."""
+        raise NotImplementedError
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from blas import axpby
 from optim.base import Array, Optimizer
 from optim.options import number
 
@@ -37,14 +38,12 @@ class RMSProp(Optimizer):
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
         (square,) = moments
-        np.multiply(square, self.decay, out=square)
         np.square(grad, out=scratch)
-        np.add(square, scratch, out=square)
+        axpby(1, scratch, self.decay, square)
         np.sqrt(square, out=scratch)
         np.add(scratch, self._offset, out=scratch)
         np.divide(grad, scratch, out=scratch)
-        np.multiply(scratch, self._rate, out=scratch)
-        np.subtract(theta, scratch, out=theta)
+        axpby(-self._rate, scratch, 1, theta, scratch)
 
     def __repr__(self) -> str:
         return f"RMSProp(lr={self.lr}, decay={self.decay}, epsilon={self.epsilon})"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from blas import axpby, axpy
 from optim.base import Array, Optimizer
 from optim.options import number
 
@@ -34,15 +35,10 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum > 0")
         if self.momentum > 0:
             self.moments = ("velocity",)
-        # Whether a step is the plain one below: no momentum, nothing of a subclass's own.
+        # Whether the rule is the one below, nothing of a subclass's own.
         own = type(self).update, type(self).update_block
-        self._plain = not self.moments and own == (Optimizer.update, SGD.update_block)
-
-    def gradient_scale(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> float:
-        """Plain, lr, so that nothing is left to do but the subtraction; it may not overflow."""
-        if self.lr > 1 or not self._plain or self.absorb(penalties, dtype):
-            return 1.0
-        return float(self.lr)
+        self._own = own == (Optimizer.update, SGD.update_block)
+        self._shrink = 1.0
 
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Plain, λ Σ W² is weight decay: θ − lr (g + 2 λ θ) = (1 − 2 λ lr) θ − lr g.
@@ -50,7 +46,7 @@ class SGD(Optimizer):
         Not where 1 − 2 λ lr, rounded to the type of θ, would be another λ.
         """
         self._shrink = 1.0
-        if not self._plain:
+        if self.moments or not self._own:
             return penalties
         others = []
         for penalty in penalties:
@@ -61,28 +57,43 @@ class SGD(Optimizer):
                 others.append(penalty)
         return others
 
+    def takes_products(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> bool:
+        """Plain, W ← W − lr g; with momentum, v ← μ v + g: of either g may be a product."""
+        if self.nesterov or not self._own:
+            return False
+        return bool(self.moments) or not self.absorb(penalties, dtype)
+
+    def add_products(
+        self, products: Sequence[Any], theta: Array, n_decayed: int, penalties: Sequence[Any]
+    ) -> None:
+        if not self.moments:
+            for product in products:
+                product.add_to(theta, -self.lr, self._shrink)
+            return
+        velocity = self.state["velocity"]
+        for product in products:
+            product.add_to(velocity, 1.0, self.momentum)
+        W, v = theta[:n_decayed], velocity[:n_decayed]
+        for penalty in penalties:
+            penalty.add_gradient(W, v)
+        axpy(-self.lr, v, W)
+
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
         if not moments:
             if self._shrink != 1 and decayed > 0:
-                W = theta[:decayed]
-                np.multiply(W, self._shrink, out=W)
-            if self._scale == self.lr:
-                scratch = grad
-            else:
-                np.multiply(grad, self.lr, out=scratch)
+                axpby(-self.lr, grad[:decayed], self._shrink, theta[:decayed], scratch[:decayed])
+                theta, grad, scratch = theta[decayed:], grad[decayed:], scratch[decayed:]
+            axpy(-self.lr, grad, theta, scratch)
+            return
+        (velocity,) = moments
+        axpby(1, grad, self.momentum, velocity, scratch)
+        if self.nesterov:
+            axpby(-self.lr, grad, 1, theta, scratch)
+            axpby(-self.lr * self.momentum, velocity, 1, theta, scratch)
         else:
-            (velocity,) = moments
-            np.multiply(velocity, self.momentum, out=velocity)
-            np.add(velocity, grad, out=velocity)
-            if self.nesterov:
-                np.multiply(velocity, self.momentum, out=scratch)
-                np.add(scratch, grad, out=scratch)
-                np.multiply(scratch, self.lr, out=scratch)
-            else:
-                np.multiply(velocity, self.lr, out=scratch)
-        np.subtract(theta, scratch, out=theta)
+            axpby(-self.lr, velocity, 1, theta, scratch)
 
     def __repr__(self) -> str:
         options: dict[str, Any] = {"lr": self.lr}

@@ -130,7 +130,7 @@ def test_the_reference_loss_is_that_of_the_layers():
 def driven_step(objective, job):
     """The gradient of W of a driven step, as an array, and what was recorded of the step."""
     with objective.driven():
-        objective.data_loss_and_grad(job.x[:16], job.y[:16], scale=0.5, put_off=True)
+        objective.data_loss_and_grad(job.x[:16], job.y[:16], put_off=True)
         recorded = objective._recorded
         objective.net.forward(job.x[:16])
         dW = objective.net.parameter_gradients(np.ones((16, 5), np.float32))["linear1.W"]

@@ -1,0 +1,130 @@
+"""Sums in place: calls of the BLAS under NumPy that NumPy does not offer.
+
+NumPy multiplies matrices with a BLAS of its own, whose product can be added to what stands in the
+result's place, and which adds a multiple of a vector to another in one pass, on all its threads. It
+is found by name in NumPy's wheels; where NumPy stands on another BLAS, `there` is False.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+# What the functions are called in NumPy's wheels; the 64 says that they take 64-bit sizes.
+NAMES = ("scipy_cblas_{}64_", "cblas_{}64_")
+NUMBERS = {"f": ctypes.c_float, "d": ctypes.c_double}
+ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
+
+FEW = 20_000  # entries up to which NumPy's own operations are as quick as a call from here
+
+size, address = ctypes.c_int64, ctypes.c_void_p
+ONE = size(1)
+
+
+@lru_cache(maxsize=16)
+def function(name: str, char: str) -> Any:
+    """`gemm`, `axpy`, … for a float type ("f" or "d"); None if it is not to be found."""
+    linked = getattr(getattr(np.linalg, "_umath_linalg", None), "__file__", None)
+    if linked is None or char not in NUMBERS:
+        return None
+    library = ctypes.CDLL(linked)  # names of what this file is linked with are found in it, too
+    letter = {"f": "s", "d": "d"}[char]
+    for pattern in NAMES:
+        found = getattr(library, pattern.format(letter + name), None)
+        if found is not None:
+            found.restype = None
+            return found
+    return None
+
+
+def there(dtype: np.dtype[Any]) -> bool:
+    """Whether the BLAS's functions were found for this type."""
+    return all(function(name, dtype.char) is not None for name in ("gemm", "axpy", "axpby"))
+
+
+def axpy(a: float, x: Array, y: Array, spare: Array | None = None) -> None:
+    """y ← y + a x, in place, of contiguous vectors of one type, on all threads.
+
+    spare: room for a vector as long, for NumPy where the BLAS is not there or not worth a call.
+    """
+    call = function("axpy", y.dtype.char) if y.size > FEW else None
+    if call is None:
+        np.add(y, np.multiply(x, a, out=spare), out=y)
+    else:
+        call(size(y.size), NUMBERS[y.dtype.char](a), *vector(x), *vector(y))
+
+
+def axpby(a: float, x: Array, b: float, y: Array, spare: Array | None = None) -> None:
+    """y ← a x + b y, the same on one thread: for passes over vectors that stay in its cache."""
+    call = function("axpby", y.dtype.char) if y.size > FEW else None
+    if call is None:
+        if b != 1:
+            np.multiply(y, b, out=y)
+        np.add(y, x if a == 1 else np.multiply(x, a, out=spare), out=y)
+    else:
+        number = NUMBERS[y.dtype.char]
+        call(size(y.size), number(a), *vector(x), number(b), *vector(y))
+
+
+def vector(x: Array) -> tuple[Any, Any]:
+    """Where it begins, and the step from entry to entry."""
+    return address(x.ctypes.data), ONE
+
+
+def rows(A: Array) -> tuple[int, int]:
+    """Whether A or its transpose lies row by row, for the BLAS, and how long these rows are."""
+    if A.flags.c_contiguous:
+        return AS_IT_IS, A.shape[1]
+    if A.flags.f_contiguous:
+        return TRANSPOSED, A.shape[0]
+    raise ValueError(f"Product: strides {A.strides}, expected a contiguous array or its transpose")
+
+
+class Product:
+    """A matrix product A B that is not made until it is added to something.
+
+    Shapes: A (D, N) and B (N, M), each row by row in memory or column by column. The product is
+    the part from entry `start` on of a vector (a weight's gradient in that of all parameters).
+    """
+
+    def __init__(self, A: Array, B: Array, start: int) -> None:
+        if A.ndim != 2 or B.ndim != 2 or A.shape[1] != B.shape[0]:
+            raise ValueError(f"Product: shapes {A.shape} and {B.shape} do not fit")
+        if A.dtype != B.dtype or not there(A.dtype):
+            raise TypeError(f"Product: the BLAS has none of {A.dtype} and {B.dtype}")
+        (D, N), M = A.shape, B.shape[1]
+        (A_order, A_row), (B_order, B_row) = rows(A), rows(B)
+        number = NUMBERS[A.dtype.char]
+        self._gemm, self._start = function("gemm", A.dtype.char), start
+        self._held, self._entries = (A, B), D * M
+        self._vector: Array | None = None
+        self._a, self._c, self._at = number(), number(), address()
+        self._arguments = (
+            *map(ctypes.c_int, (ROW_MAJOR, A_order, B_order)),
+            *map(size, (D, M, N)),
+            *(self._a, address(A.ctypes.data), size(A_row)),
+            *(address(B.ctypes.data), size(B_row), self._c, self._at, size(M)),
+        )
+
+    def add_to(self, vector: Array, a: float, c: float) -> None:
+        """v ← c v + a A B, where v is its part of a contiguous vector."""
+        if vector is not self._vector:
+            self._take(vector)
+        self._a.value, self._c.value = a, c
+        self._gemm(*self._arguments)
+
+    def _take(self, vector: Array) -> None:
+        fits = vector.dtype == self._held[0].dtype and vector.flags.c_contiguous
+        if not fits or vector.size < self._start + self._entries:
+            raise ValueError(
+                f"Product: {vector.dtype} {vector.shape} has no room for {self._entries} entries "
+                f"of {self._held[0].dtype} from {self._start} on"
+            )
+        self._vector = vector
+        self._at.value = vector.ctypes.data + self._start * vector.itemsize

@@ -1,0 +1,104 @@
+"""Sums in place against sums by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import blas
+
+needs_blas = pytest.mark.skipif(not blas.there(np.dtype("d")), reason="NumPy has another BLAS")
+lengths = st.integers(1, 40)
+chars = st.sampled_from("fd")
+numbers = st.sampled_from([0.0, 1.0, -1.0, 0.5, -1.75])
+
+
+def whole_numbers(rng, shape, char, transposed=False):
+    """An array of small whole numbers, whose sums are exact; perhaps column by column."""
+    array = rng.integers(-9, 9, shape).astype(char)
+    return np.asfortranarray(array) if transposed else array
+
+
+@needs_blas
+@given(lengths, lengths, lengths, chars, numbers, numbers, st.booleans(), st.booleans(),
+       st.integers(0, 9))  # fmt: skip
+def test_a_product_is_added(D, M, N, char, a, c, A_by_column, B_by_column, start):
+    rng = np.random.default_rng(0)
+    A = whole_numbers(rng, (D, N), char, A_by_column)
+    B = whole_numbers(rng, (N, M), char, B_by_column)
+    vector = whole_numbers(rng, start + D * M + 3, char)
+    AB = np.zeros((D, M))
+    for n in range(N):
+        AB += np.multiply.outer(A[:, n].astype(float), B[n].astype(float))
+    expected = vector.copy()
+    expected[start : start + D * M] = c * expected[start : start + D * M] + a * AB.ravel()
+    product = blas.Product(A, B, start)
+    other = vector.copy()
+    product.add_to(vector, a, c)
+    assert_array_equal(vector, expected)
+    product.add_to(other, a, c)  # another vector of the same layout
+    assert_array_equal(other, expected)
+
+
+@needs_blas
+def test_a_product_is_made_when_it_is_added():
+    A, B, vector = np.ones((2, 3)), np.ones((3, 2)), np.zeros(4)
+    product = blas.Product(A, B, 0)
+    A[...] = 2
+    product.add_to(vector, 1, 1)
+    assert_array_equal(vector, [6] * 4)
+
+
+@needs_blas
+@pytest.mark.parametrize(
+    ("A", "B", "error"),
+    [
+        (np.ones((3, 8))[:, ::2], np.ones((4, 2)), ValueError),
+        (np.ones((3, 4)), np.ones((4, 4))[:, ::2], ValueError),
+        (np.ones((3, 4)), np.ones((5, 2)), ValueError),
+        (np.ones(4), np.ones((4, 2)), ValueError),
+        (np.ones((3, 4), np.float32), np.ones((4, 2)), TypeError),
+        (np.ones((3, 4), int), np.ones((4, 2), int), TypeError),
+    ],
+)
+def test_a_product_that_cannot_be_is_refused(A, B, error):
+    with pytest.raises(error, match=r"^Product: "):
+        blas.Product(A, B, 0)
+
+
+@needs_blas
+@pytest.mark.parametrize(
+    "vector", [np.zeros(8), np.zeros(9, np.float32), np.zeros(18)[::2], np.zeros(9, ">f8")]
+)
+def test_a_vector_without_room_is_refused(vector):
+    product = blas.Product(np.ones((3, 4)), np.ones((4, 2)), 3)
+    with pytest.raises(ValueError, match=r"^Product: .* has no room for 6 entries"):
+        product.add_to(vector, 1, 1)
+    assert not vector.any()
+
+
+@pytest.mark.parametrize("char", "fd")
+@pytest.mark.parametrize("n", [0, 1, 7, blas.FEW, blas.FEW + 1, 3 * blas.FEW + 5])
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (-0.5, 1), (1, 0.5), (2, -3), (0, 1)])
+@pytest.mark.parametrize("with_blas", [True, False])
+def test_a_vector_is_added(char, n, a, b, with_blas, monkeypatch):
+    if not with_blas:
+        monkeypatch.setattr(blas, "function", lambda name, char: None)
+    rng = np.random.default_rng(0)
+    x, y = whole_numbers(rng, n, char), whole_numbers(rng, n, char)
+    expected, before = a * x + b * y, x.copy()
+    for spare in (None, np.empty_like(x)):
+        result = y.copy()
+        blas.axpby(a, x, b, result, spare)
+        assert_allclose(result, expected, rtol=1e-6)
+        if b == 1:
+            result = y.copy()
+            blas.axpy(a, x, result, spare)
+            assert_allclose(result, expected, rtol=1e-6)
+        assert_array_equal(x, before)
+
+
+def test_other_types_have_none():
+    assert not blas.there(np.dtype(np.float16))
+    assert not blas.there(np.dtype(complex))
