@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import solver
+from experiment import program
 from experiment.build import build
 from experiment.config import read
 from losses import L2
@@ -32,7 +33,7 @@ def test_balanced_weights_are_the_inverse_of_the_counts():
 
 def test_the_solver_gets_what_the_configuration_says():
     made = parts("solver.seed=3", "solver.patience=4", "optim.clip_norm=0.5", "solver.batch_size=7")
-    made_solver = solver.from_config(made, quiet=True)
+    made_solver = program.from_config(made, solver.Solver, quiet=True)
     assert made_solver.seed == 3
     assert made_solver.patience == 4
     assert made_solver.clip_norm == 0.5

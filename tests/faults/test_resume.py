@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import solver as program
 from data import MappedRows
+from experiment import folder as folder_module
 from experiment.checkpoint import encode
 from experiment.errors import ConfigError
 from experiment.snapshot import digest
@@ -440,7 +441,7 @@ def start(place, name, *more):
 
 def cut_off(place, name, epoch, monkeypatch):
     """A run that dies after an epoch, as if by a power cut: nothing is tidied up."""
-    add = program.RunFolder.add
+    add = folder_module.RunFolder.add
 
     def dying(folder, record):
         add(folder, record)
@@ -448,7 +449,7 @@ def cut_off(place, name, epoch, monkeypatch):
             raise SystemExit("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(program.RunFolder, "add", dying)
+        patch.setattr(folder_module.RunFolder, "add", dying)
         with pytest.raises(SystemExit):
             start(place, name)
     return place / name

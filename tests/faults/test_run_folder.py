@@ -62,14 +62,14 @@ def weights(run):
 
 def after_epoch(monkeypatch, epoch, do):
     """Have something done when this epoch's metrics have been written."""
-    add = solver.RunFolder.add
+    add = folder_module.RunFolder.add
 
     def adding(folder, record):
         add(folder, record)
         if record["epoch"] == epoch:
             do(folder)
 
-    monkeypatch.setattr(solver.RunFolder, "add", adding)
+    monkeypatch.setattr(folder_module.RunFolder, "add", adding)
 
 
 def fail(number):
@@ -106,7 +106,7 @@ def test_a_full_disk_stops_the_run_in_one_line_and_it_goes_on_later(
 def test_a_disk_that_is_full_at_the_end_loses_nothing_either(place, monkeypatch, capsys):
     run = place / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(solver.RunFolder, "keep_weights", fail(errno.ENOSPC))
+        patch.setattr(folder_module.RunFolder, "keep_weights", fail(errno.ENOSPC))
         assert start(place, "run") == 2
     assert "No space left on device" in capsys.readouterr().err
     assert go_on(run) == 0
@@ -119,14 +119,15 @@ def test_a_real_limit_of_the_system(place):
     run = place / "run"
     code = (
         "import resource, signal, sys, experiment.plots, solver\n"
+        "from experiment import folder\n"
         "experiment.plots.available = lambda: False\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "add = solver.RunFolder.add\n"
+        "add = folder.RunFolder.add\n"
         "def limited(folder, record):\n"
         "    add(folder, record)\n"
         "    if record['epoch'] == 3:\n"
         "        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
-        "solver.RunFolder.add = limited\n"
+        "folder.RunFolder.add = limited\n"
         "sys.exit(solver.main())\n"
     )
     arguments = ["--config", str(place / "config.toml"), "--out", str(run), "--quiet"]
