@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,20 +61,23 @@ class BinaryCrossEntropy(Loss):
         return by_sample if by_label is None else by_label * by_sample
 
     def sample_losses(self, scores: Array, y: Array) -> Array:
-        self._sign = (1 - 2 * y.astype(np.int8)).astype(scores.dtype)
-        t = self._sign * scores
-        small = np.exp(-np.abs(t))
-        self._t, self._small = t, small
-        losses: Array = np.maximum(t, 0) + np.log1p(small)
-        return losses
+        self._sign = self.into("sign", signs, y, scores.dtype)
+        self._t = self.into("t", np.multiply, self._sign, scores)
+        small = self.into("small", np.abs, self._t)
+        small = self.into("small", np.negative, small)
+        self._small = self.into("small", np.exp, small)
+        losses = self.into("losses", np.maximum, self._t, 0)
+        return self.into("losses", np.add, losses, self.into("log", np.log1p, self._small))
 
     def sample_gradients(self, factor: float | Array) -> Array:
         # σ(t) = 1 / (1 + exp(−|t|)) for t ≥ 0, exp(−|t|) / (1 + exp(−|t|)) for t < 0
-        dscores: Array = np.where(self._t < 0, self._small, self._small.dtype.type(1))
-        dscores /= 1 + self._small
-        dscores *= self._sign
-        dscores *= factor
-        return dscores
+        dscores = self.into("dscores", small_below_0, self._t, self._small)
+        dscores = self.into("dscores", np.divide, dscores, self.into("sum", np.add, self._small, 1))
+        dscores = self.into("dscores", np.multiply, dscores, self._sign)
+        return self.into("dscores", np.multiply, dscores, factor)
+
+    def replays_on(self, y: Array) -> bool:
+        return self.class_weights is None
 
     def predict(self, scores: Array) -> Array:
         """1 where the score is above 0, that is the probability above ½; else 0."""
@@ -88,3 +92,17 @@ class BinaryCrossEntropy(Loss):
         if self.class_weights is None:
             return f"{self.name}()"
         return f"{self.name}(class_weights={self.class_weights.tolist()})"
+
+
+def signs(y: Array, dtype: np.dtype[Any], out: Array | None = None) -> Array:
+    """1 where y = 0, −1 where y = 1."""
+    out = np.empty(y.shape, dtype) if out is None else out
+    return np.subtract(1, 2 * y.astype(np.int8), out=out, casting="unsafe")
+
+
+def small_below_0(t: Array, small: Array, out: Array | None = None) -> Array:
+    """exp(−|t|) where t < 0, 1 elsewhere."""
+    out = np.empty_like(small) if out is None else out
+    out.fill(1)
+    np.copyto(out, small, where=t < 0)
+    return out

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
-from losses.base import Array, Loss
+from losses.base import Array, Loss, cast
 
 
 class MSE(Loss):
@@ -39,13 +41,17 @@ class MSE(Loss):
 
     def sample_losses(self, scores: Array, y: Array) -> Array:
         self._dtype = scores.dtype
-        self._difference = np.subtract(scores, y, dtype=np.float64)
-        return np.square(self._difference)
+        wide = partial(np.subtract, dtype=np.float64)
+        self._difference = self.into("difference", wide, scores, y)
+        return self.into("losses", np.square, self._difference)
 
     def sample_gradients(self, factor: float | Array) -> Array:
-        dscores = self._difference * 2
-        dscores *= factor
-        return dscores.astype(self._dtype)
+        wide = self.into("wide", np.multiply, self._difference, 2)
+        wide = self.into("wide", np.multiply, wide, factor)
+        return self.into("dscores", cast, wide, self._dtype)
+
+    def replays_on(self, y: Array) -> bool:
+        return True
 
     def predict(self, scores: Array) -> Array:
         """The scores themselves."""

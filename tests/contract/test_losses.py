@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from layers.tape import Tape
 from tests.contract.cases import LOSSES, PENALTIES, names
 
 every = pytest.mark.parametrize("case", LOSSES, ids=names(LOSSES))
@@ -52,6 +53,29 @@ def test_scores_may_be_overwritten_before_backward(case):
     loss.forward(scores, y)
     scores[...] = np.nan
     assert_array_equal(loss.backward(), expected)
+
+
+REPLAYING = [case for case in LOSSES if case.make(3).replays_on(case.problem(case.shapes[0])[1])]
+
+
+@dtypes
+@pytest.mark.parametrize("case", REPLAYING, ids=names(REPLAYING))
+def test_replayed_gives_what_it_gives_by_hand(case, dtype):
+    """The calls of one pass, made again on other scores and targets, change no bit."""
+    for shape in case.shapes:
+        loss, by_hand, tape = case.make(shape[-1]), case.make(shape[-1]), Tape()
+        scores, y = case.problem(shape, dtype)
+        loss._room = tape.room()
+        dscores = run(loss, scores, y)[1]
+        loss._room = None
+        for seed in range(3):
+            value, expected = run(by_hand, scores, y)
+            assert loss.mean() == value
+            assert_array_equal(dscores, expected)
+            rng = np.random.default_rng(seed)
+            scores[...], y[...] = 9 * rng.standard_normal(shape), case.y(rng, shape)
+            tape.play()
+        assert run(loss, scores, y)[0] == run(by_hand, scores, y)[0]  # by hand again
 
 
 @every
