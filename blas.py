@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 # What the functions are called in NumPy's wheels; the 64 says that they take 64-bit sizes.
 NAMES = ("scipy_cblas_{}64_", "cblas_{}64_")
-NUMBERS = {"f": ctypes.c_float, "d": ctypes.c_double}
+TYPES = {np.dtype(np.float32): ("s", ctypes.c_float), np.dtype(np.float64): ("d", ctypes.c_double)}
 ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
 
 FEW = 20_000  # entries up to which NumPy's own operations are as quick as a call from here
@@ -28,13 +28,13 @@ ONE = size(1)
 
 
 @lru_cache(maxsize=16)
-def function(name: str, char: str) -> Any:
-    """`gemm`, `axpy`, … for a float type ("f" or "d"); None if it is not to be found."""
+def function(name: str, dtype: np.dtype[Any]) -> Any:
+    """`gemm`, `axpy`, … for a float type; None if it is not to be found."""
     linked = getattr(getattr(np.linalg, "_umath_linalg", None), "__file__", None)
-    if linked is None or char not in NUMBERS:
+    if linked is None or dtype not in TYPES:
         return None
     library = ctypes.CDLL(linked)  # names of what this file is linked with are found in it, too
-    letter = {"f": "s", "d": "d"}[char]
+    letter, _ = TYPES[dtype]
     for pattern in NAMES:
         found = getattr(library, pattern.format(letter + name), None)
         if found is not None:
@@ -45,31 +45,37 @@ def function(name: str, char: str) -> Any:
 
 def there(dtype: np.dtype[Any]) -> bool:
     """Whether the BLAS's functions were found for this type."""
-    return all(function(name, dtype.char) is not None for name in ("gemm", "axpy", "axpby"))
+    return all(function(name, dtype) is not None for name in ("gemm", "axpy", "axpby"))
 
 
 def axpy(a: float, x: Array, y: Array, spare: Array | None = None) -> None:
-    """y ← y + a x, in place, of contiguous vectors of one type, on all threads.
+    """y ← y + a x, in place, of vectors, on all threads.
 
     spare: room for a vector as long, for NumPy where the BLAS is not there or not worth a call.
     """
-    call = function("axpy", y.dtype.char) if y.size > FEW else None
+    call = function("axpy", y.dtype) if y.size > FEW and plain(x, y) else None
     if call is None:
         np.add(y, np.multiply(x, a, out=spare), out=y)
     else:
-        call(size(y.size), NUMBERS[y.dtype.char](a), *vector(x), *vector(y))
+        call(size(y.size), TYPES[y.dtype][1](a), *vector(x), *vector(y))
 
 
 def axpby(a: float, x: Array, b: float, y: Array, spare: Array | None = None) -> None:
     """y ← a x + b y, the same on one thread: for passes over vectors that stay in its cache."""
-    call = function("axpby", y.dtype.char) if y.size > FEW else None
+    call = function("axpby", y.dtype) if y.size > FEW and plain(x, y) else None
     if call is None:
         if b != 1:
             np.multiply(y, b, out=y)
         np.add(y, x if a == 1 else np.multiply(x, a, out=spare), out=y)
     else:
-        number = NUMBERS[y.dtype.char]
+        number = TYPES[y.dtype][1]
         call(size(y.size), number(a), *vector(x), number(b), *vector(y))
+
+
+def plain(x: Array, y: Array) -> bool:
+    """Whether two vectors are alike and lie entry by entry, and the second may be written."""
+    alike = x.shape == y.shape and x.dtype == y.dtype and y.ndim == 1
+    return alike and x.flags.c_contiguous and y.flags.carray
 
 
 def vector(x: Array) -> tuple[Any, Any]:
@@ -100,8 +106,8 @@ class Product:
             raise TypeError(f"Product: the BLAS has none of {A.dtype} and {B.dtype}")
         (D, N), M = A.shape, B.shape[1]
         (A_order, A_row), (B_order, B_row) = rows(A), rows(B)
-        number = NUMBERS[A.dtype.char]
-        self._gemm, self._start = function("gemm", A.dtype.char), start
+        _, number = TYPES[A.dtype]
+        self._gemm, self._start = function("gemm", A.dtype), start
         self._held, self._entries = (A, B), D * M
         self._vector: Array | None = None
         self._a, self._c, self._at = number(), number(), address()
@@ -120,7 +126,7 @@ class Product:
         self._gemm(*self._arguments)
 
     def _take(self, vector: Array) -> None:
-        fits = vector.dtype == self._held[0].dtype and vector.flags.c_contiguous
+        fits = vector.dtype == self._held[0].dtype and vector.flags.carray
         if not fits or vector.size < self._start + self._entries:
             raise ValueError(
                 f"Product: {vector.dtype} {vector.shape} has no room for {self._entries} entries "

@@ -66,6 +66,7 @@ class Solver:
     The weights (and running statistics) with the best validation score are put back at the end;
     of equal scores the one with the lower loss is better.
     Evaluation draws no random numbers: asking for more of it changes no weight.
+    An epoch's steps repeat the calls of its first: change what a layer is between epochs only.
 
     objective   Objective(net, loss, penalties)
     optimizer   SGD(0.1), Adam(), … or LBFGS() on the whole set at once
@@ -257,10 +258,7 @@ class Solver:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
-        rooms = {
-            n: (np.empty((n, *x.shape[1:]), x.dtype), np.empty((n, *y.shape[1:]), y.dtype))
-            for n in {min(self.batch_size, len(y)), (len(y) - 1) % self.batch_size + 1}
-        }
+        rooms: dict[int, tuple[Array, Array]] = {}  # by size, where a batch is gathered
         biases, all_watched = slice(objective.n_weights, None), self._examiner.watched
         before = theta.copy()
         due = never if self.checkpoints is None else self.checkpoints.due
@@ -276,15 +274,18 @@ class Solver:
                             if self._asked is not None or due(epoch, step, steps):
                                 self._pause(Place(epoch, step, total, weight))
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
-                            batch, labels = rooms[len(index)]
+                            n = len(index)
+                            if n not in rooms:
+                                rooms[n] = room(x, n), room(y, n)
+                            batch, labels = rooms[n]
                             gather(x, index, out=batch)
                             y.take(index, axis=0, out=labels, mode="clip")
                             loss, grad, how = self._gradient(batch, labels)
                             put_off = bool(objective.products)
                             watched = grad[biases if put_off else all_watched]
                             if not math.isfinite(loss + np.dot(watched, watched)):
-                                if put_off:
-                                    loss, grad, how = self._gradient(batch, labels, whole=True)
+                                for product in objective.products:
+                                    product.add_to(grad, 1.0, 0.0)
                                 self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))
                             total += float(objective.data_loss) * batch_weight
@@ -311,19 +312,17 @@ class Solver:
         finally:
             optimizer.lr = base_rate
 
-    def _gradient(
-        self, x: Array, y: Array, whole: bool = False
-    ) -> tuple[float, Array, tuple[Any, ...]]:
+    def _gradient(self, x: Array, y: Array) -> tuple[float, Array, tuple[Any, ...]]:
         """Loss and gradient of a batch, and what the update must know of the gradient.
 
-        Where nobody reads it before, an update of ours applies the penalties and, unless it is to
-        be `whole`, may have the weights' part put off.
+        Where nobody reads it before, an update of ours applies the penalties, and may have the
+        weights' part put off.
         """
         objective, optimizer = self.objective, self.optimizer
         if self.clip_norm is not None or not isinstance(optimizer, Optimizer):
             return *objective.value_and_grad(x, y), ()
         penalties = objective.penalties
-        put_off = not whole and optimizer.takes_products(penalties, objective.theta.dtype)
+        put_off = optimizer.takes_products(penalties, objective.theta.dtype)
         loss, grad = objective.data_loss_and_grad(x, y, put_off=put_off)
         products = objective.products
         return loss, grad, (penalties, products) if products else (penalties,)
@@ -430,13 +429,14 @@ class Solver:
         y = np.asarray(y)
         if len(x) != len(y) or len(y) == 0:
             raise ValueError(f"Solver: {what} has {len(x)} samples and {len(y)} labels")
-        return x, y.astype(np.intp, copy=False) if y.dtype.kind in "iu" else y
+        return x, np.ascontiguousarray(y, np.intp if y.dtype.kind in "iu" else None)
 
     def _check_targets(self, x: Any, y: Array) -> None:
         """Raise unless all fit the scores. In a replayed step nobody looks at them."""
-        if hasattr(self.loss, "check_targets"):
+        first = gather(x, np.arange(1))
+        if self.objective.replays(first, y):
             with np.errstate(all="ignore"):
-                scores = self.scores(gather(x, np.arange(1)))
+                scores = self.scores(first)
             self.loss.check_targets(np.broadcast_to(scores, (len(y), *scores.shape[1:])), y)
 
     @contextmanager
@@ -449,6 +449,11 @@ class Solver:
 
         with tqdm(total=steps, initial=done, unit="step", leave=False, dynamic_ncols=True) as bar:
             yield bar.update
+
+
+def room(samples: Any, n: int) -> Array:
+    """Where n of the samples can be gathered."""
+    return np.empty((n, *samples.shape[1:]), samples.dtype)
 
 
 def main(arguments: list[str] | None = None) -> int:

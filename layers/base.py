@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType, ModuleType
@@ -19,10 +20,18 @@ BOOL = np.dtype(np.bool_)
 NO_HOLDERS = (np.ndarray, str, bytes, int, float, type, ModuleType, FunctionType)
 
 
-@lru_cache(maxsize=8)
+LARGE = 2**18  # entries from which an array of one number is not worth its memory
+
+
 def constant(value: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """An array of one number, to be read only: NumPy does with two arrays in vector instructions
     what with an array and a number it does one by one, and a sum over rows is a product with 1."""
+    large = len(shape) > 1 and math.prod(shape) > LARGE
+    return _constant(value, () if large else shape, dtype)
+
+
+@lru_cache(maxsize=8)
+def _constant(value: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     array = np.full(shape, value, dtype)
     array.flags.writeable = False
     return array
@@ -169,12 +178,18 @@ class Layer:
     ) -> Array:
         """operation(*operands): a fresh array, or, driven, in the place of that name if it has one.
 
-        The operation takes `out=`, as NumPy's do. The same name again: into the same place.
+        The operation takes `out=`, as NumPy's do, or works in place and returns its first operand.
+        The same name again: into the same place.
         over: what was given to this layer, and may be written over if it is nobody else's.
         """
         if self._room is None:
             return np.asarray(operation(*operands))
         result: Array = self._room.into(name, operation, *operands, over=over)
+        return result
+
+    def product(self, name: str, A: Array, B: Array) -> Array:
+        """The gradient A B of a weight. An update may do without the matrix (layers/tape.py)."""
+        result: Array = np.matmul(A, B) if self._room is None else self._room.product(name, A, B)
         return result
 
     def fresh(self, array: Array) -> Array:

@@ -120,6 +120,7 @@ class Container(Layer):
         """Move the parameters into one vector, of which `params` are views from then on."""
         if self._vector is None or not self._vector.holds(self.params):
             self._vector = ParameterVector(self.leaves())
+        self._vector.leaves = list(self.leaves())  # one without parameters may be another
         return self._vector
 
     @contextmanager

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from layers.base import Array, Gradients, converted
 
+METHODS = ("forward", "backward", "parameter_gradients")
+
 
 def is_layer(thing: Any) -> bool:
     return callable(getattr(thing, "forward", None)) and callable(getattr(thing, "backward", None))
@@ -19,6 +21,11 @@ def is_layer(thing: Any) -> bool:
 def built_in(layer: Any) -> bool:
     """Whether this is one of this package's own classes, whose answers need no checking."""
     return _of_this_package(type(layer))  # type: ignore[arg-type]  # a type is hashable
+
+
+def as_written(layer: Any) -> bool:
+    """Whether it is one of these classes' and nobody has put another method into the object."""
+    return built_in(layer) and vars(layer).keys().isdisjoint(METHODS)
 
 
 @lru_cache(maxsize=256)

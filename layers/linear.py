@@ -69,7 +69,7 @@ class Linear(Layer):
         return self._gradients(x, dout)
 
     def _gradients(self, x: Array, dout: Array) -> Gradients:
-        grads = {"W": self.into("dW", np.matmul, x.T, dout)}
+        grads = {"W": self.product("dW", x.T, dout)}
         if "b" in self.params:
             ones = constant(1, dout.shape[:1], dout.dtype)  # 1ᵀ dout, quicker than NumPy's sum
             grads["b"] = self.into("db", np.dot, ones, dout)

@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from layers.base import Array, Gradients
 from layers.container import Container, Step, Wiring
-from layers.foreign import ERRORS, astype, built_in, checked_backward, checked_forward, named
+from layers.foreign import (
+    ERRORS,
+    as_written,
+    astype,
+    built_in,
+    checked_backward,
+    checked_forward,
+    named,
+)
 
 
 class Sequential(Container):
@@ -60,7 +68,8 @@ class Sequential(Container):
     @property
     def replays(self) -> bool:  # type: ignore[override]
         """A chain of layers that do; nobody knows what somebody else's layer does in Python."""
-        return all(built_in(child) and child.replays for child in self.children.values())
+        chain = (self, *self.children.values())
+        return all(map(as_written, chain)) and all(child.replays for child in chain[1:])
 
     # -- the chain rule ---------------------------------------------------------------
 

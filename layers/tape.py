@@ -48,16 +48,16 @@ class Room:
 
     places: the arrays that its results of these names are written into: its gradients' parts of
     the network's one vector. With a tape every result gets a place.
-    weights: where the gradients that may be put off begin in the vector of them all.
+    starts: the entries of that vector at which the gradients begin.
     """
 
     def __init__(
         self,
         places: dict[str, Array],
         tape: Tape | None = None,
-        weights: dict[str, int] | None = None,
+        starts: dict[str, int] | None = None,
     ) -> None:
-        self.places, self.tape, self.weights = places, tape, weights or {}
+        self.places, self.tape, self.starts = places, tape, starts or {}
 
     def into(
         self,
@@ -74,9 +74,6 @@ class Room:
         if tape is not None and id(over) in tape.results:
             self.places[name] = tape.results[id(over)]
         out = self.places.get(name)
-        if tape is not None and tape.put_off and name in self.weights:
-            tape.products.append(Product(operands[0], operands[1], self.weights[name]))
-            return out
         if out is not None:
             operation(*operands, out=out)
         else:
@@ -86,6 +83,13 @@ class Room:
             tape.results[id(out)] = out
             tape.calls.append(call(operation, operands, out))
         return out
+
+    def product(self, name: str, A: Array, B: Array) -> Any:
+        """The gradient A B of a weight in its place; put off, it is not made."""
+        if self.tape is None or not self.tape.put_off:
+            return self.into(name, np.matmul, A, B)
+        self.tape.products.append(Product(A, B, self.starts[name]))
+        return self.places[name]
 
     def in_use(self, array: Array) -> Array:
         """The array, which its layer goes on using though it is a result."""

@@ -51,7 +51,7 @@ class ParameterVector:
         self.grad = np.zeros(size, self.dtype)
         self.views: dict[str, Array] = {}
         self.grad_views: dict[str, Array] = {}
-        self._starts: dict[str, int] = {}
+        self._starts: dict[str, int] = {}  # of the weights
         start = 0
         for layer, name, key, value in named:
             part = slice(start, start + value.size)
@@ -65,7 +65,9 @@ class ParameterVector:
                     f"{name}: parameter {key} cannot be replaced; expected `params` to be a "
                     "dictionary kept by the layer"
                 )
-            self.views[f"{name}.{key}"], self._starts[f"{name}.{key}"] = view, part.start
+            self.views[f"{name}.{key}"] = view
+            if part.start < self.n_weights:
+                self._starts[f"{name}.{key}"] = part.start
             self.grad_views[f"{name}.{key}"] = self.grad[part].reshape(value.shape)
 
     @staticmethod
@@ -108,35 +110,28 @@ class ParameterVector:
     def write_tape(self, put_off: bool = False) -> Tape:
         """A tape on which the layers, driven, write what they do from now on.
 
-        put_off: may the weights' gradients be? They are if all of them can be, and if there are
-        biases, whose gradients show what is not finite.
+        put_off: may the weights' gradients be? They are if each is one product, and has a bias
+        beside it, whose gradient shows what is not finite in dout.
         """
         tape = Tape(put_off and self._can_put_off())
         self._give_rooms(tape)
         return tape
 
-    def _can_put_off(self) -> bool:
-        products_alone = all(
-            type(layer) is Linear and weights_of(layer) == ("W",)
-            for _, layer in self.leaves
-            if weights_of(layer)
-        )
-        return products_alone and 0 < self.n_weights < self.theta.size and blas.there(self.dtype)
-
     def write_no_tape(self) -> None:
         self._give_rooms(None)
+
+    def _can_put_off(self) -> bool:
+        layers = dict(self.leaves)
+        owners = [layers[name.rpartition(".")[0]] for name in self._starts]
+        affine = all(type(layer) is Linear and "b" in layer.params for layer in owners)
+        return bool(owners) and affine and blas.there(self.dtype)
 
     def _give_rooms(self, tape: Tape | None) -> None:
         for name, layer in self.leaves:
             if isinstance(layer, Layer):
-                params: dict[str, Array] = {}
                 # Of layers that share parameters the first; the others' gradients are added to it.
-                if self._first.get(id(layer.params), name) == name:
-                    params = layer.params
-                places = {f"d{key}": self.grad_views[f"{name}.{key}"] for key in params}
-                weights = {
-                    f"d{key}": self._starts[f"{name}.{key}"]
-                    for key in weights_of(layer)
-                    if key in params
-                }
-                layer._room = Room(places, tape, weights)
+                own = self._first.get(id(layer.params), name) == name
+                names = {f"d{key}": f"{name}.{key}" for key in layer.params if own}
+                places = {key: self.grad_views[full] for key, full in names.items()}
+                starts = {key: self._starts.get(full, -1) for key, full in names.items()}
+                layer._room = Room(places, tape, starts)

@@ -45,7 +45,7 @@ class Loss:
     score_name: ClassVar[str] = "accuracy"
     total_weight: float = 0.0
 
-    # None by hand: results are fresh arrays. While an Objective is driven: where they go.
+    # None: results are fresh arrays. While an Objective writes a step down: where they go.
     _room: Any = None
 
     _total: Array
@@ -64,7 +64,7 @@ class Loss:
             self.total_weight = float(len(scores))
             self._factor = 1.0 / losses.size
             self._total, self._size = self.into("total", total, losses), losses.size
-            return self.mean()
+            return float(self._total) / self._size
         weight = float(np.add.reduce(entry_weights, axis=None))
         self.total_weight = weight * len(scores) / losses.size
         scale = 1.0 / weight if weight > 0 else 0.0
@@ -76,10 +76,6 @@ class Loss:
         if self._factor is None:
             raise RuntimeError(f"{self.name}: backward before forward")
         return self.sample_gradients(self._factor)
-
-    def mean(self) -> float:
-        """The mean loss of the last batch, if its samples had no weights."""
-        return float(self._total) / self._size
 
     def replays_on(self, y: Array) -> bool:
         """Whether passes over such targets are always the same calls of `into`: layers/tape.py."""

@@ -107,7 +107,9 @@ def less(by_class: Array, own: Array, value: float | Array, out: Array | None = 
 @lru_cache(maxsize=4)
 def constant(value: float, length: int, dtype: np.dtype[Any]) -> Array:
     """An array of one number, with which NumPy is quicker than with the number."""
-    return np.full(length, value, dtype)
+    array = np.full(length, value, dtype)
+    array.flags.writeable = False
+    return array
 
 
 @lru_cache(maxsize=4)

@@ -19,6 +19,8 @@ class Recorded(NamedTuple):
     y: Array
     put_off: bool
     tape: Any
+    total: Array  # of its losses, which are `size`
+    size: int
 
     def is_of(self, x: Array, y: Array, put_off: bool) -> bool:
         return self.x is x and self.y is y and self.put_off == put_off
@@ -97,10 +99,10 @@ class Objective:
         step = self._recorded
         if step is not None and weights is None and step.is_of(x, y, put_off):
             step.tape.play()
-            self.data_loss = self.loss.mean()
+            self.data_loss = float(step.total) / step.size
         else:
             self._forget()
-            if self._driven and weights is None and self._can_replay(x, y):
+            if self._driven and weights is None and self.replays(x, y):
                 self._record(x, y, put_off)
             else:
                 self._by_layers(x, y, weights)
@@ -133,9 +135,12 @@ class Objective:
             start += view.size
         return parts
 
-    def _can_replay(self, x: Array, y: Array) -> bool:
-        ours = type(self.loss).__module__.partition(".")[0] == __name__.partition(".")[0]
-        return ours and self.loss.replays_on(y) and self.net.replays and type(x) is np.ndarray
+    def replays(self, x: Any, y: Array) -> bool:
+        """Whether steps on such samples can be replayed: all is this project's, and as written."""
+        loss = self.loss
+        ours = type(loss).__module__.partition(".")[0] == __name__.partition(".")[0]
+        as_written = ours and vars(loss).keys().isdisjoint(("forward", "backward"))
+        return as_written and loss.replays_on(y) and type(x) is np.ndarray and self.net.replays
 
     def _record(self, x: Array, y: Array, put_off: bool) -> None:
         """A step by the layers, which write down the calls that it is made of."""
@@ -147,12 +152,25 @@ class Objective:
         finally:
             self.loss._room = None
             self._vector.write_no_tape()
-        self._recorded, self.products = Recorded(x, y, put_off, tape), tape.products
+        total, size = self.loss._total, self.loss._size
+        self._recorded = Recorded(x, y, put_off, tape, total, size)
+        self.products = tape.products
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is made anew from its parts, in a vector of its own."""
+        return {"net": self.net, "loss": self.loss, "penalties": self.penalties}
+
+    def __setstate__(self, parts: dict[str, Any]) -> None:
+        Objective.__init__(self, **parts)
 
     @contextmanager
     def driven(self) -> Iterator[None]:
-        """While inside, layers reuse their buffers: for a loop that reads each result at once."""
+        """While inside, gradients are written in place, and a step like the one before is replayed:
+        for a loop that reads each result at once. What a layer is must not change meanwhile, but
+        for its parameters.
+        """
         self._still_one()
+        self.net.gather()
         with self._vector.driven():
             self._driven = True
             try:

@@ -21,6 +21,7 @@ class Penalty:
     """A penalty λ R(W): its value, and its gradient added to that of the data loss.
 
     `strength` is λ ≥ 0. `value(W)` is a float; `add_gradient(W, dW)` adds to dW in place.
+    A subclass writes `block_sum` and `block_gradient`.
     """
 
     def __init__(self, strength: float) -> None:
@@ -88,7 +89,7 @@ class L2(Penalty):
     """
 
     @property
-    def decay(self) -> float:
+    def as_weight_decay(self) -> float:
         """The gradient over W: what an update may apply as weight decay instead of adding it.
 
         0 for a class made of this one, whose gradient may be another.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import is_not
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,8 @@ from optim.options import count, number
 
 Array = npt.NDArray[Any]
 
-# Bytes of one block of one array. A rule of ten vector operations then passes over memory once:
-# the blocks of theta, the gradient, two moments and the scratch stay in the second-level cache.
+# Bytes of one block of one array. A rule of several vector operations then passes over memory
+# once: the blocks of theta, the gradient, two moments and the scratch stay in the cache.
 BLOCK_BYTES = 1024 * 1024
 
 
@@ -57,8 +58,8 @@ class Optimizer:
         self.state: dict[str, Array] = {}
         self.steps = 0
         self._scratch: Array = np.empty((2, 0), np.float32)
-        self._ready_for: tuple[Any, Any] = None, None
-        self._cut: tuple[int, int, list[Block]] = 0, 0, []
+        self._ready_for: tuple[Any, ...] = None, None  # theta, the gradient, the moments
+        self._cut: dict[tuple[int, int], list[Block]] = {}
 
     def update(
         self,
@@ -72,12 +73,13 @@ class Optimizer:
 
         Both are contiguous vectors of one length and dtype (float32 or float64). Weight decay, in
         a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
-        `penalties`: to each block of `grad` theirs is added, in the cache.
+        `penalties`: their gradients are added to that of the loss, block by block.
 
         products: the gradient of theta[:n_decayed] in a rule that `takes_products`, each with
         `add_to(vector, a, c)`: v ← c v + a (its part of the gradient) (blas.Product).
         """
-        if theta is not self._ready_for[0] or grad is not self._ready_for[1]:
+        of = self._ready_for
+        if theta is not of[0] or grad is not of[1] or (self.moments and self._other_moments()):
             self._prepare(theta, grad)
         if n_decayed is None:
             n_decayed = theta.size
@@ -93,6 +95,11 @@ class Optimizer:
             if penalties and block.decayed > 0:
                 dpart = _penalized(block, penalties)
             self.update_block(block.theta, dpart, block.moments, block.spare, block.decayed)
+
+    def _other_moments(self) -> bool:
+        """Whether somebody has put other vectors into `state` since the step before."""
+        before = self._ready_for[2:]
+        return any(map(is_not, map(self.state.get, self.moments), before))
 
     def begin_step(self) -> None:
         """Compute what is the same for all parameters in this step."""
@@ -132,9 +139,9 @@ class Optimizer:
 
     def _blocks(self, begin: int, n_decayed: int) -> list[Block]:
         """The vectors from `begin` on, in blocks; as a rule those of the step before."""
-        if self._cut[:2] == (begin, n_decayed) and self._cut[2]:
-            return self._cut[2]
-        theta, grad = self._ready_for
+        if (begin, n_decayed) in self._cut:
+            return self._cut[begin, n_decayed]
+        theta, grad = self._ready_for[:2]
         blocks, length, size = [], self._scratch.shape[1], theta.size
         for start in range(begin, size, max(length, 1)):
             here = slice(start, min(start + length, size))
@@ -142,7 +149,7 @@ class Optimizer:
             spare, total = self._scratch[:, : here.stop - start]
             decayed = min(max(n_decayed - start, 0), here.stop - start)
             blocks.append(Block(theta[here], grad[here], moments, spare, total, decayed))
-        self._cut = begin, n_decayed, blocks
+        self._cut[begin, n_decayed] = blocks
         return blocks
 
     def _prepare(self, theta: Array, grad: Array) -> None:
@@ -168,12 +175,12 @@ class Optimizer:
         scratch = min(theta.size, BLOCK_BYTES // theta.itemsize)
         if self._scratch.shape[1] != scratch or self._scratch.dtype != theta.dtype:
             self._scratch = np.empty((2, scratch), theta.dtype)
-        self._ready_for = theta, grad
-        self._cut = 0, 0, []
+        self._ready_for = theta, grad, *[self.state[name] for name in self.moments]
+        self._cut = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy shares no vector with the original."""
-        return {**self.__dict__, "_ready_for": (None, None), "_cut": (0, 0, [])}
+        return {**self.__dict__, "_ready_for": (None, None), "_cut": {}}
 
     @property
     def name(self) -> str:

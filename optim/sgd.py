@@ -35,10 +35,13 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum > 0")
         if self.momentum > 0:
             self.moments = ("velocity",)
-        # Whether the rule is the one below, nothing of a subclass's own.
+        self._shrink = 1.0
+        # Whether the rule is the one below, and not a subclass's own.
         own = type(self).update, type(self).update_block
         self._own = own == (Optimizer.update, SGD.update_block)
-        self._shrink = 1.0
+
+    def _as_written(self) -> bool:
+        return self._own and "update_block" not in self.__dict__
 
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Plain, λ Σ W² is weight decay: θ − lr (g + 2 λ θ) = (1 − 2 λ lr) θ − lr g.
@@ -46,11 +49,11 @@ class SGD(Optimizer):
         Not where 1 − 2 λ lr, rounded to the type of θ, would be another λ.
         """
         self._shrink = 1.0
-        if self.moments or not self._own:
+        if self.moments or not self._as_written():
             return penalties
         others = []
         for penalty in penalties:
-            decay = float(self.lr) * getattr(penalty, "decay", 0.0)
+            decay = float(self.lr) * getattr(penalty, "as_weight_decay", 0.0)
             if decay > LEAST_DECAY.get(dtype.char, np.inf):
                 self._shrink -= decay
             else:
@@ -59,7 +62,7 @@ class SGD(Optimizer):
 
     def takes_products(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> bool:
         """Plain, W ← W − lr g; with momentum, v ← μ v + g: of either g may be a product."""
-        if self.nesterov or not self._own:
+        if self.nesterov or not self._as_written():
             return False
         return bool(self.moments) or not self.absorb(penalties, dtype)
 
@@ -73,10 +76,12 @@ class SGD(Optimizer):
         velocity = self.state["velocity"]
         for product in products:
             product.add_to(velocity, 1.0, self.momentum)
-        W, v = theta[:n_decayed], velocity[:n_decayed]
-        for penalty in penalties:
-            penalty.add_gradient(W, v)
-        axpy(-self.lr, v, W)
+        for block in self._blocks(0, n_decayed) if penalties else ():
+            n = block.decayed
+            for penalty in penalties:
+                v = block.moments[0][:n]
+                np.add(v, penalty.block_gradient(block.theta[:n], block.spare[:n]), out=v)
+        axpy(-self.lr, velocity[:n_decayed], theta[:n_decayed])
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int

@@ -20,6 +20,11 @@ def whole_numbers(rng, shape, char, transposed=False):
     return np.asfortranarray(array) if transposed else array
 
 
+def frozen(n):
+    """An array that may not be written into."""
+    return np.frombuffer(bytes(8 * n), np.float64)
+
+
 @needs_blas
 @given(lengths, lengths, lengths, chars, numbers, numbers, st.booleans(), st.booleans(),
        st.integers(0, 9))  # fmt: skip
@@ -69,7 +74,8 @@ def test_a_product_that_cannot_be_is_refused(A, B, error):
 
 @needs_blas
 @pytest.mark.parametrize(
-    "vector", [np.zeros(8), np.zeros(9, np.float32), np.zeros(18)[::2], np.zeros(9, ">f8")]
+    "vector",
+    [np.zeros(8), np.zeros(9, np.float32), np.zeros(18)[::2], np.zeros(9, ">f8"), frozen(9)],
 )
 def test_a_vector_without_room_is_refused(vector):
     product = blas.Product(np.ones((3, 4)), np.ones((4, 2)), 3)
@@ -84,7 +90,7 @@ def test_a_vector_without_room_is_refused(vector):
 @pytest.mark.parametrize("with_blas", [True, False])
 def test_a_vector_is_added(char, n, a, b, with_blas, monkeypatch):
     if not with_blas:
-        monkeypatch.setattr(blas, "function", lambda name, char: None)
+        monkeypatch.setattr(blas, "function", lambda name, dtype: None)
     rng = np.random.default_rng(0)
     x, y = whole_numbers(rng, n, char), whole_numbers(rng, n, char)
     expected, before = a * x + b * y, x.copy()
@@ -97,6 +103,36 @@ def test_a_vector_is_added(char, n, a, b, with_blas, monkeypatch):
             blas.axpy(a, x, result, spare)
             assert_allclose(result, expected, rtol=1e-6)
         assert_array_equal(x, before)
+
+
+N = blas.FEW + 1
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (np.full(N, 0.5), np.ones(N, np.float32)),
+        (np.full(N, 0.5, np.float16), np.ones(N, np.float32)),
+        (np.broadcast_to(np.float32(0.5), N), np.ones(N, np.float32)),
+        (np.full(2 * N, 0.5)[::2], np.ones(N)),
+        (np.full(N, 0.5), np.ones(2 * N)[::2]),
+        (np.full(N, 0.5, ">f4"), np.ones(N, ">f4")),
+        (np.full((2, N), 0.5), np.ones((2, N))),
+        (np.full(1, 0.5), np.ones(N)),
+    ],
+)
+def test_what_the_blas_does_not_take_is_numpys(x, y):
+    """No array is read as another type, or beyond its end."""
+    other = y.copy()
+    blas.axpy(2, x, y)
+    assert_array_equal(y, np.full(y.shape, 2.0))
+    blas.axpby(2, x, 3, other)
+    assert_array_equal(other, np.full(y.shape, 4.0))
+
+
+def test_what_may_not_be_written_is_not():
+    with pytest.raises(ValueError, match="read-only"):
+        blas.axpy(1, np.ones(N), frozen(N))
 
 
 def test_other_types_have_none():

@@ -70,7 +70,7 @@ def test_replayed_gives_what_it_gives_by_hand(case, dtype):
         loss._room = None
         for seed in range(3):
             value, expected = run(by_hand, scores, y)
-            assert loss.mean() == value
+            assert float(loss._total) / loss._size == value
             assert_array_equal(dscores, expected)
             rng = np.random.default_rng(seed)
             scores[...], y[...] = 9 * rng.standard_normal(shape), case.y(rng, shape)
