@@ -199,8 +199,8 @@ class Bare(Handgrad):
 
 class ByHand:
     """The same step in NumPy's calls for this one net: no layers, no Solver, no checks, every
-    array made beforehand, the update over θ whole. What a step of ours takes above it is the price
-    of layers (less what its update in blocks saves)."""
+    array made beforehand, the update over θ whole: what NumPy alone gives. What a step of ours
+    takes above it is the price of layers; what it takes less, the BLAS's sums in place save."""
 
     def __init__(self, job: Job) -> None:
         N, sizes = job.shape.batch, job.shape.sizes

@@ -1,6 +1,6 @@
 """What each trick of the training step saves, measured by switching it off.
 
-python -m benchmarks.tricks [--threads 2] [--rounds 15] [--shapes digits mnist wide slide]
+python -m benchmarks.tricks [--threads 2] [--rounds 15] [--shapes digits mnist wide slide deep]
                             [--tricks …] [--out DIR]
 
 Each trick is switched off from outside, by a patch that lives in this file alone. A round times one
@@ -23,6 +23,7 @@ from unittest.mock import patch
 import numpy as np
 
 import blas
+import layers.base
 import layers.linear
 import layers.relu
 import layers.tape
@@ -93,6 +94,16 @@ def numpy_alone() -> Any:
     return patch.object(blas, "FEW", HUGE)
 
 
+def results_apart() -> Any:
+    """Every result of a step has an array of its own."""
+    into = layers.base.Layer.into
+
+    def apart(self: Any, name: str, operation: Any, *operands: Any, over: Any = None) -> Any:
+        return into(self, name, operation, *operands)
+
+    return patch.object(layers.base.Layer, "into", apart)
+
+
 def number_zero() -> Any:
     """ReLU compares with the number 0."""
     return patch.object(layers.relu, "constant", lambda value, shape, dtype: dtype.type(value))
@@ -147,6 +158,7 @@ TRICKS: dict[str, Off] = {
     "blocked update": whole_update,
     "the penalty as a factor": penalty_gradient,
     "sums of vectors by the BLAS": numpy_alone,
+    "ReLU over what it was given": results_apart,
     "ReLU with an array of zeros": number_zero,
     "db as a product with ones": summed_rows,
     "classes-first loss": samples_first,
@@ -170,7 +182,7 @@ OTHER_SAMPLES = {"order drawn once per epoch"}
 def main() -> None:
     made = parser("tricks", __doc__, rounds=15)
     made.add_argument(
-        "--shapes", nargs="*", choices=SHAPES, default=["digits", "mnist", "wide", "slide"]
+        "--shapes", nargs="*", choices=SHAPES, default=["digits", "mnist", "wide", "slide", "deep"]
     )
     made.add_argument("--tricks", nargs="*", choices=TRICKS, default=list(TRICKS))
     made.add_argument("--steps", type=positive, help="of an epoch, instead of each shape's own")
