@@ -4,13 +4,14 @@ python -m benchmarks.updates [--threads 2] [--rounds 9] [--sizes 1e4 1e5 …] [-
 
 Each rule updates one vector of so many float32 parameters, of which all are decayed in AdamW; with
 one thread, and with `--threads`. The parameters must agree after three updates before anything is
-timed. A cell is the median of the interleaved rounds in µs; `--large` adds 1e8 parameters (about
+timed, and each round begins with a few that are not. A cell is the median of the interleaved rounds in µs; `--large` adds 1e8 parameters (about
 6 GB are needed).
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,8 @@ from optim import SGD, Adam, AdamW
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 LARGE = 100_000_000
 RATE = 1e-3
-ENTRIES = 5_000_000  # updated in one round, so that a round of a small vector is long enough
+ENTRIES = 50_000_000  # updated in one round, so that a round is long enough
+AWAKE = 2  # updates before the clock starts: threads that slept in the pause are at work then
 CHECKED_UPDATES = 3
 
 RULES: dict[str, Callable[[], Any]] = {
@@ -134,8 +136,14 @@ def measure(rule: str, n: int, threads: int, rounds: int, there: list[str]) -> T
             raise SystemExit(f"{rule}: {name} does another update, parameters {apart:.1e} apart")
     updates = max(1, ENTRIES // n)
 
-    def runner(program: Any) -> Callable[[], Any]:
-        return lambda: program.run(updates)
+    def runner(program: Any) -> Callable[[], float]:
+        def run() -> float:
+            program.run(AWAKE)
+            start = time.perf_counter()
+            program.run(updates)
+            return time.perf_counter() - start
+
+        return run
 
     runners = {name: runner(program) for name, program in programs.items()}
     return interleaved(runners, rounds, per=updates)
