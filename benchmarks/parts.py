@@ -2,7 +2,8 @@
 
 python -m benchmarks.parts [--threads 2] [--rounds 9] [--steps 200] [--samples 10000] [--out DIR]
 
-A step is one of the mnist shape (batch 64, 784-128-10), through the real Solver; PyTorch is eager.
+A step is one of the mnist shape (batch 64, 784-128-10), through the real Solver; PyTorch is eager,
+with its fused rules beside momentum and Adam.
 But for dropout, whose masks are random, the weights after 20 steps must agree before anything is
 timed. Evaluation is the scores of mnist-shaped samples, 1,024 at a time.
 """
@@ -16,7 +17,16 @@ from typing import Any
 import numpy as np
 
 import layers
-from benchmarks.programs import SHAPES, Handgrad, Job, ScikitLearn, Torch, our_net, torch_net
+from benchmarks.programs import (
+    LEARNING_RATE,
+    SHAPES,
+    Handgrad,
+    Job,
+    ScikitLearn,
+    Torch,
+    our_net,
+    torch_net,
+)
 from benchmarks.table import (
     Report,
     Times,
@@ -32,6 +42,7 @@ from benchmarks.table import (
     tell,
 )
 from losses import MulticlassHinge, SoftmaxCrossEntropy
+from optim import SGD, Adam
 
 CHECKED_STEPS = 20
 CHANGE_AGREES = 5e-3
@@ -41,7 +52,7 @@ DROP = 0.5
 ACTIVATIONS = ("ReLU", "LeakyReLU", "ELU", "Sigmoid", "Tanh")
 PARTS = (
     *("softmax loss", "hinge loss", *ACTIVATIONS[1:]),
-    *("Maxout", "Dropout", "BatchNorm"),
+    *("Maxout", "Dropout", "BatchNorm", "momentum", "Adam"),
 )
 
 
@@ -53,6 +64,10 @@ def ours(part: str, job: Job) -> Any:
         return Handgrad(job, net=our_net(job, part))
     if part == "softmax loss":
         return Handgrad(job)
+    if part == "momentum":
+        return Handgrad(job, optimizer=SGD(LEARNING_RATE, momentum=0.9))
+    if part == "Adam":
+        return Handgrad(job, optimizer=Adam(LEARNING_RATE))
     return Handgrad(job, net=our_net_with(part, job), loss=SoftmaxCrossEntropy())
 
 
@@ -79,6 +94,10 @@ def torchs(part: str, job: Job) -> Any:
 
     if part == "softmax loss":
         return Torch(job)
+    if part == "momentum":
+        return Torch(job, fused=True, momentum=0.9)
+    if part == "Adam":
+        return Torch(job, fused=True, rule="Adam")
     if part == "hinge loss":  # theirs is divided by the number of classes
         margin, classes = nn.MultiMarginLoss(), job.shape.sizes[-1]
         return Torch(job, loss=lambda scores, y: classes * margin(scores, y))

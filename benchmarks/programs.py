@@ -278,6 +278,8 @@ class Torch:
         compiled: bool = False,
         net: Any = None,
         loss: Any = None,
+        rule: str = "SGD",
+        **settings: Any,
     ) -> None:
         import torch
 
@@ -285,13 +287,14 @@ class Torch:
         self.net = torch_net(job) if net is None else net
         self.x, self.y = torch.from_numpy(job.x), torch.from_numpy(job.y)
         parameters = list(self.net.parameters())
-        self.optimizer = torch.optim.SGD(
+        self.optimizer = getattr(torch.optim, rule)(
             [
                 {"params": [p for p in parameters if p.ndim == 2], "weight_decay": 2 * PENALTY},
                 {"params": [p for p in parameters if p.ndim == 1]},
             ],
             lr=LEARNING_RATE,
             fused=fused,
+            **settings,
         )
         self.loss = torch.nn.CrossEntropyLoss() if loss is None else loss
         self.forward: Any = lambda x, y: self.loss(self.net(x), y)

@@ -4,8 +4,8 @@ python -m benchmarks.updates [--threads 2] [--rounds 9] [--sizes 1e4 1e5 …] [-
 
 Each rule updates one vector of so many float32 parameters, of which all are decayed in AdamW; with
 one thread, and with `--threads`. The parameters must agree after three updates before anything is
-timed, and each round begins with a few that are not. A cell is the median of the interleaved rounds in µs; `--large` adds 1e8 parameters (about
-6 GB are needed).
+timed, and each round begins with two that are not. A cell is the median of the interleaved rounds
+in µs; `--large` adds 1e8 parameters (about 6 GB are needed).
 """
 
 from __future__ import annotations

@@ -76,12 +76,17 @@ class SGD(Optimizer):
         velocity = self.state["velocity"]
         for product in products:
             product.add_to(velocity, 1.0, self.momentum)
-        for block in self._blocks(0, n_decayed) if penalties else ():
-            n = block.decayed
-            for penalty in penalties:
-                v = block.moments[0][:n]
-                np.add(v, penalty.block_gradient(block.theta[:n], block.spare[:n]), out=v)
-        axpy(-self.lr, velocity[:n_decayed], theta[:n_decayed])
+        W, v = theta[:n_decayed], velocity[:n_decayed]
+        for penalty in penalties:
+            decay = getattr(penalty, "as_weight_decay", 0.0)
+            if decay:
+                axpy(decay, W, v)
+                continue
+            for block in self._blocks(0, n_decayed):
+                n = block.decayed
+                part, room = block.moments[0][:n], block.spare[:n]
+                np.add(part, penalty.block_gradient(block.theta[:n], room), out=part)
+        axpy(-self.lr, v, W)
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
