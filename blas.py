@@ -102,6 +102,8 @@ class Product:
     def __init__(self, A: Array, B: Array, start: int) -> None:
         if A.ndim != 2 or B.ndim != 2 or A.shape[1] != B.shape[0]:
             raise ValueError(f"Product: shapes {A.shape} and {B.shape} do not fit")
+        if start < 0:
+            raise ValueError(f"Product: start is {start}, expected 0 or more")
         if A.dtype != B.dtype or not there(A.dtype):
             raise TypeError(f"Product: the BLAS has none of {A.dtype} and {B.dtype}")
         (D, N), M = A.shape, B.shape[1]
@@ -129,8 +131,8 @@ class Product:
         fits = vector.dtype == self._held[0].dtype and vector.flags.carray
         if not fits or vector.size < self._start + self._entries:
             raise ValueError(
-                f"Product: {vector.dtype} {vector.shape} has no room for {self._entries} entries "
-                f"of {self._held[0].dtype} from {self._start} on"
+                f"Product: {vector.dtype} {vector.shape}, strides {vector.strides}, has no room "
+                f"for {self._entries} entries of {self._held[0].dtype} from {self._start} on"
             )
         self._vector = vector
         self._at.value = vector.ctypes.data + self._start * vector.itemsize

@@ -258,7 +258,7 @@ class Solver:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
-        rooms: dict[int, tuple[Array, Array]] = {}  # by size, where a batch is gathered
+        rooms: dict[int, tuple[Array, Array, Array]] = {}  # by size, where a batch is gathered
         biases, all_watched = slice(objective.n_weights, None), self._examiner.watched
         before = theta.copy()
         due = never if self.checkpoints is None else self.checkpoints.due
@@ -276,15 +276,18 @@ class Solver:
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             n = len(index)
                             if n not in rooms:
-                                rooms[n] = room(x, n), room(y, n)
-                            batch, labels = rooms[n]
+                                rooms[n] = *two_views(room(x, n)), room(y, n)
+                            batch, entries, labels = rooms[n]
                             gather(x, index, out=batch)
                             y.take(index, axis=0, out=labels, mode="clip")
                             loss, grad, how = self._gradient(batch, labels)
-                            put_off = bool(objective.products)
-                            watched = grad[biases if put_off else all_watched]
-                            if not math.isfinite(loss + np.dot(watched, watched)):
-                                for product in objective.products:
+                            products = objective.products
+                            watched = grad[biases if products else all_watched]
+                            looked = loss + np.dot(watched, watched)
+                            if products:  # xᵀ dout is finite if both are, and not huge
+                                looked += np.dot(entries, entries)
+                            if not math.isfinite(looked):
+                                for product in products:
                                     product.add_to(grad, 1.0, 0.0)
                                 self._examiner.step(loss, grad, batch, index, step)
                             batch_weight = getattr(self.loss, "total_weight", len(index))
@@ -322,7 +325,7 @@ class Solver:
         if self.clip_norm is not None or not isinstance(optimizer, Optimizer):
             return *objective.value_and_grad(x, y), ()
         penalties = objective.penalties
-        put_off = optimizer.takes_products(penalties, objective.theta.dtype)
+        put_off = optimizer.ready_for_products(penalties, objective.theta.dtype)
         loss, grad = objective.data_loss_and_grad(x, y, put_off=put_off)
         products = objective.products
         return loss, grad, (penalties, products) if products else (penalties,)
@@ -449,6 +452,11 @@ class Solver:
 
         with tqdm(total=steps, initial=done, unit="step", leave=False, dynamic_ncols=True) as bar:
             yield bar.update
+
+
+def two_views(batch: Array) -> tuple[Array, Array]:
+    """A batch, and its entries in a row; none if they are whole numbers, which are finite."""
+    return batch, batch.reshape(-1) if batch.dtype.char in "fd" else np.empty(0, np.float32)
 
 
 def room(samples: Any, n: int) -> Array:

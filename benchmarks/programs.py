@@ -190,7 +190,7 @@ class Bare(Handgrad):
             for index in orders:
                 np.take(x, index, axis=0, out=batch, mode="clip")
                 np.take(y, index, out=labels, mode="clip")
-                put_off = self.optimizer.takes_products(penalties, np.dtype(np.float32))
+                put_off = self.optimizer.ready_for_products(penalties, np.dtype(np.float32))
                 _, grad = objective.data_loss_and_grad(batch, labels, put_off=put_off)
                 update(objective.theta, grad, n, penalties, objective.products)
                 total += objective.data_loss

@@ -174,7 +174,7 @@ BESIDE: dict[str, Off] = {
     "the penalty as a factor": multiplied_out,
     "sums of vectors by the BLAS": multiplied_out,
 }
-WITH_ADAM = {"blocked update"}  # whose rule is ten operations; plain SGD has two
+WITH_ADAM = {"blocked update"}  # whose rule is seven operations; plain SGD's is one
 OTHER_SAMPLES = {"order drawn once per epoch"}
 
 # -- measured ------------------------------------------------------------------------------

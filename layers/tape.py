@@ -48,7 +48,7 @@ class Room:
 
     places: the arrays that its results of these names are written into: its gradients' parts of
     the network's one vector. With a tape every result gets a place.
-    starts: the entries of that vector at which the gradients begin.
+    starts: the entries of that vector at which the gradients of weights begin.
     """
 
     def __init__(

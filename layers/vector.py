@@ -110,8 +110,8 @@ class ParameterVector:
     def write_tape(self, put_off: bool = False) -> Tape:
         """A tape on which the layers, driven, write what they do from now on.
 
-        put_off: may the weights' gradients be? They are if each is one product, and has a bias
-        beside it, whose gradient shows what is not finite in dout.
+        put_off: may the weights' gradients be? They are if the weights are the W of all Linears,
+        each with a bias, whose gradient shows what is not finite in dout.
         """
         tape = Tape(put_off and self._can_put_off())
         self._give_rooms(tape)
@@ -121,10 +121,10 @@ class ParameterVector:
         self._give_rooms(None)
 
     def _can_put_off(self) -> bool:
-        layers = dict(self.leaves)
-        owners = [layers[name.rpartition(".")[0]] for name in self._starts]
-        affine = all(type(layer) is Linear and "b" in layer.params for layer in owners)
-        return bool(owners) and affine and blas.there(self.dtype)
+        affine = {name: layer for name, layer in self.leaves if type(layer) is Linear}
+        exactly = self._starts.keys() == {f"{name}.W" for name in affine}
+        with_bias = all("b" in layer.params for layer in affine.values())
+        return bool(affine) and exactly and with_bias and blas.there(self.dtype)
 
     def _give_rooms(self, tape: Tape | None) -> None:
         for name, layer in self.leaves:
@@ -133,5 +133,7 @@ class ParameterVector:
                 own = self._first.get(id(layer.params), name) == name
                 names = {f"d{key}": f"{name}.{key}" for key in layer.params if own}
                 places = {key: self.grad_views[full] for key, full in names.items()}
-                starts = {key: self._starts.get(full, -1) for key, full in names.items()}
+                starts = {
+                    k: self._starts[full] for k, full in names.items() if full in self._starts
+                }
                 layer._room = Room(places, tape, starts)

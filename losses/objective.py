@@ -46,7 +46,12 @@ class Objective:
         self.net = net
         self.loss = loss
         self.penalties = tuple(penalties)
-        self._vector = net.gather()
+        self.data_loss = float("nan")
+        self.penalty = float("nan")
+        self._gather()
+
+    def _gather(self) -> None:
+        self._vector = self.net.gather()
         self.theta: Array = self._vector.theta
         self.n_weights: int = self._vector.n_weights
         self._W = self.theta[: self.n_weights]
@@ -55,8 +60,6 @@ class Objective:
         self._recorded: Recorded | None = None
         # Of the last step the weights' gradients, if they were put off (blas.Product).
         self.products: Sequence[Any] = ()
-        self.data_loss = float("nan")
-        self.penalty = float("nan")
 
     def value(self, x: Array, y: Array, weights: Array | None = None) -> float:
         """The total loss; its two parts are left in `data_loss` and `penalty`."""
@@ -139,12 +142,12 @@ class Objective:
         """Whether steps on such samples can be replayed: all is this project's, and as written."""
         loss = self.loss
         ours = type(loss).__module__.partition(".")[0] == __name__.partition(".")[0]
-        as_written = ours and vars(loss).keys().isdisjoint(("forward", "backward"))
+        as_written = ours and not any(map(callable, vars(loss).values()))
         return as_written and loss.replays_on(y) and type(x) is np.ndarray and self.net.replays
 
     def _record(self, x: Array, y: Array, put_off: bool) -> None:
         """A step by the layers, which write down the calls that it is made of."""
-        tape = self._vector.write_tape(put_off)
+        tape = self._vector.write_tape(put_off and type(self) is Objective)
         self.loss._room = tape.room()
         try:
             self._data_loss(x, y, None)
@@ -157,11 +160,13 @@ class Objective:
         self.products = tape.products
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy is made anew from its parts, in a vector of its own."""
-        return {"net": self.net, "loss": self.loss, "penalties": self.penalties}
+        """A copy's vector is that of its network."""
+        gathered = ("_vector", "theta", "_W", "_dW", "_recorded", "products")
+        return {key: value for key, value in self.__dict__.items() if key not in gathered}
 
-    def __setstate__(self, parts: dict[str, Any]) -> None:
-        Objective.__init__(self, **parts)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._gather()
 
     @contextmanager
     def driven(self) -> Iterator[None]:

@@ -92,9 +92,11 @@ class L2(Penalty):
     def as_weight_decay(self) -> float:
         """The gradient over W: what an update may apply as weight decay instead of adding it.
 
-        0 for a class made of this one, whose gradient may be another.
+        0 for a class or an object that may have another gradient.
         """
-        return 2 * self.strength if type(self) is L2 else 0.0
+        if type(self) is not L2 or "block_gradient" in self.__dict__:
+            return 0.0
+        return 2 * self.strength
 
     def block_sum(self, W: Array) -> float:
         return float(np.dot(W, W))

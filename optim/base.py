@@ -48,7 +48,7 @@ class Optimizer:
 
     A subclass names its moments and writes two methods: `begin_step`, where it folds what is the
     same for all parameters into numbers, and `update_block`, the rule itself. A rule that can do
-    with less may say so in more: `absorb`, `takes_products` and `add_products`.
+    with less may say so in more: `absorb`, `ready_for_products` and `add_products`.
     """
 
     moments: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Optimizer:
         a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
         `penalties`: their gradients are added to that of the loss, block by block.
 
-        products: the gradient of theta[:n_decayed] in a rule that `takes_products`, each with
+        products: the gradient of theta[:n_decayed], of a rule that said `ready_for_products`; each has
         `add_to(vector, a, c)`: v ← c v + a (its part of the gradient) (blas.Product).
         """
         of = self._ready_for
@@ -87,9 +87,10 @@ class Optimizer:
             raise ValueError(f"{self.name}: n_decayed is {n_decayed}, expected 0..{theta.size}")
         self.steps += 1
         self.begin_step()
-        penalties = self.absorb(penalties, theta.dtype)
         if products:
             self.add_products(products, theta, n_decayed, penalties)
+        else:
+            penalties = self.absorb(penalties, theta.dtype)
         for block in self._blocks(n_decayed if products else 0, n_decayed):
             dpart = block.grad
             if penalties and block.decayed > 0:
@@ -108,8 +109,11 @@ class Optimizer:
         """Take up the penalties that the rule itself applies in this step; return the others."""
         return penalties
 
-    def takes_products(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> bool:
-        """Whether an update with these penalties can do without the weights' gradients made."""
+    def ready_for_products(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> bool:
+        """Get ready for an update with products and these penalties.
+
+        False if the rule needs the weights' gradients made.
+        """
         return False
 
     def add_products(
@@ -167,6 +171,7 @@ class Optimizer:
             raise ValueError(f"{self.name}: theta and grad must be contiguous")
         for name in self.moments:
             moment = self.state.setdefault(name, np.zeros_like(theta))
+            self.state[name] = moment = np.ascontiguousarray(moment)
             if moment.shape != theta.shape or moment.dtype != theta.dtype:
                 raise ValueError(
                     f"{self.name}: its {name} is {moment.dtype} {moment.shape}, but theta is "

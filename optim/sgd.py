@@ -36,12 +36,12 @@ class SGD(Optimizer):
         if self.momentum > 0:
             self.moments = ("velocity",)
         self._shrink = 1.0
-        # Whether the rule is the one below, and not a subclass's own.
-        own = type(self).update, type(self).update_block
-        self._own = own == (Optimizer.update, SGD.update_block)
 
     def _as_written(self) -> bool:
-        return self._own and "update_block" not in self.__dict__
+        """Whether the rule is the one below, nothing of a subclass's or an object's own."""
+        kind = type(self)
+        own = kind.update_block is not UPDATE_BLOCK or kind.update is not UPDATE
+        return not own and self.__dict__.keys().isdisjoint(METHODS)
 
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Plain, λ Σ W² is weight decay: θ − lr (g + 2 λ θ) = (1 − 2 λ lr) θ − lr g.
@@ -51,20 +51,24 @@ class SGD(Optimizer):
         self._shrink = 1.0
         if self.moments or not self._as_written():
             return penalties
-        others = []
+        return self._absorbed(penalties, dtype)
+
+    def _absorbed(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> list[Any]:
+        shrink, others, least = 1.0, [], LEAST_DECAY.get(dtype.char, np.inf)
         for penalty in penalties:
             decay = float(self.lr) * getattr(penalty, "as_weight_decay", 0.0)
-            if decay > LEAST_DECAY.get(dtype.char, np.inf):
-                self._shrink -= decay
+            if decay > least:
+                shrink -= decay
             else:
                 others.append(penalty)
+        self._shrink = float(shrink)
         return others
 
-    def takes_products(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> bool:
+    def ready_for_products(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> bool:
         """Plain, W ← W − lr g; with momentum, v ← μ v + g: of either g may be a product."""
         if self.nesterov or not self._as_written():
             return False
-        return bool(self.moments) or not self.absorb(penalties, dtype)
+        return bool(self.moments) or not self._absorbed(penalties, dtype)
 
     def add_products(
         self, products: Sequence[Any], theta: Array, n_decayed: int, penalties: Sequence[Any]
@@ -110,3 +114,7 @@ class SGD(Optimizer):
         if self.momentum:
             options |= {"momentum": self.momentum, "nesterov": self.nesterov}
         return f"SGD({', '.join(f'{key}={value}' for key, value in options.items())})"
+
+
+UPDATE, UPDATE_BLOCK = Optimizer.update, SGD.update_block
+METHODS = ("update", "update_block", "begin_step", "absorb", "add_products")

@@ -73,6 +73,12 @@ def test_a_product_that_cannot_be_is_refused(A, B, error):
 
 
 @needs_blas
+def test_a_product_before_the_vector_is_refused():
+    with pytest.raises(ValueError, match="start is -1"):
+        blas.Product(np.ones((3, 4)), np.ones((4, 2)), -1)
+
+
+@needs_blas
 @pytest.mark.parametrize(
     "vector",
     [np.zeros(8), np.zeros(9, np.float32), np.zeros(18)[::2], np.zeros(9, ">f8"), frozen(9)],

@@ -25,9 +25,9 @@ def chain(*middle, kind=Sequential):
     return kind(linear(6, 8, 0), *(middle or (ReLU(),)), linear(8, 4, 1))
 
 
-def trained(net, *callbacks, momentum=0.0, penalties=(), loss=None, prepare=None):
+def trained(net, *callbacks, momentum=0.0, penalties=(), loss=None, prepare=None, kind=Objective):
     """θ and the last loss after two epochs; `prepare(objective)` comes before."""
-    objective = Objective(net, loss or SoftmaxCrossEntropy(), penalties)
+    objective = kind(net, loss or SoftmaxCrossEntropy(), penalties)
     if prepare is not None:
         prepare(objective)
     solver = Solver(objective, SGD(0.1, momentum), epochs=3, batch_size=32, quiet=True,
@@ -88,7 +88,43 @@ def unpenalized(objective):
     objective.net.children["linear1"].weights = ()
 
 
+def weighing(*names):
+    """A chain whose first layer says which of its parameters are weights."""
+    net = chain()
+    net.children["linear1"].weights = names
+    return net
+
+
+def patched_gradients(objective):
+    loss = objective.loss
+    loss.sample_gradients = lambda factor: 2 * type(loss).sample_gradients(loss, factor)
+
+
+class Scaled(Objective):
+    """An objective of somebody else's, which scales what it gives."""
+
+    def data_loss_and_grad(self, *args, **kwargs):
+        loss, grad = super().data_loss_and_grad(*args, **kwargs)
+        grad *= 0.5
+        return loss, grad
+
+
+def own_penalty(objective):
+    (penalty,) = objective.penalties
+    penalty.block_gradient = lambda W, out: np.multiply(W, 0.05, out=out)
+
+
 CASES = {
+    "no weights in a layer": lambda **o: trained(weighing(), **o),
+    "a bias for a weight": lambda **o: trained(weighing("b"), penalties=[L2(0.1)], **o),
+    "a bias a weight, too": lambda **o: trained(weighing("W", "b"), penalties=[L2(0.1)], **o),
+    "a loss's gradients patched": lambda **o: trained(
+        chain(), loss=SoftmaxCrossEntropy(), prepare=patched_gradients, **o
+    ),
+    "an objective of one's own": lambda **o: trained(chain(), kind=Scaled, **o),
+    "a penalty's method patched": lambda **o: trained(
+        chain(), penalties=[L2(0.1)], prepare=own_penalty, **o
+    ),
     "a chain": lambda **o: trained(chain(), **o),
     "a chain of one's own": lambda **o: trained(chain(kind=Centred), **o),
     "a child swapped": lambda **o: trained(chain(), swap, **o),
@@ -227,3 +263,52 @@ def test_a_copy_of_an_objective_is_whole_at_any_time(copied):
     twin.theta[:] = 0
     assert not any(param.any() for param in twin.net.params.values())
     assert objective.theta.any()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_an_update_put_into_an_optimizer_reads_the_whole_gradient(momentum, monkeypatch):
+    def theta():
+        objective, optimizer, norms = (
+            Objective(chain(), SoftmaxCrossEntropy()),
+            SGD(0.1, momentum),
+            [],
+        )
+        update = optimizer.update
+
+        def noting(theta, grad, *rest):
+            norms.append(float(np.linalg.norm(grad)))
+            return update(theta, grad, *rest)
+
+        optimizer.update = noting
+        Solver(objective, optimizer, epochs=2, batch_size=32, quiet=True).train((X, Y))
+        return np.append(objective.theta, norms)
+
+    replayed = theta()
+    monkeypatch.setattr(Sequential, "replays", False)
+    np.testing.assert_allclose(replayed, theta(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("huge", [False, True])
+def test_what_only_a_weights_gradient_would_show_is_found_before_it_changes_a_weight(huge):
+    """Behind a ReLU, -inf in the samples is 0; and large samples make large gradients."""
+    x, first, last = abs(X[:64]).astype(np.float32), Linear(6, 8, rng=0), Linear(8, 4, rng=1)
+    if huge:
+        x *= np.float32(1e30)
+        first.params["W"][...] *= np.float32(1e-30)
+        last.params["W"][...] *= np.float32(1e10)
+    else:
+        x[40, 3] = -np.inf
+        first.params["W"][...] = abs(first.params["W"])
+    objective = Objective(Sequential(first, ReLU(), last), SoftmaxCrossEntropy())
+    with pytest.raises(Diverged, match=r"linear1: gradient of W holds (nan|-?inf)"):
+        Solver(objective, SGD(0.01), epochs=2, batch_size=8, quiet=True).train((x, Y[:64]))
+    assert np.isfinite(objective.theta).all()
+
+
+def test_a_copy_of_an_objective_of_ones_own_keeps_what_it_has():
+    objective = Scaled(chain(), SoftmaxCrossEntropy())
+    objective.scale = 3
+    objective.value(X, Y)
+    twin = copy.deepcopy(objective)
+    assert twin.scale == 3
+    assert twin.data_loss == objective.data_loss

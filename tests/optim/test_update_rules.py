@@ -324,7 +324,7 @@ def test_a_gradient_in_products_gives_the_same_step(lr, momentum, penalties):
         grad = rng.normal(size=100)
         plain.update(theta, grad, 90, penalties)
         products = ()
-        if other_rule.takes_products(penalties, theta.dtype):
+        if other_rule.ready_for_products(penalties, theta.dtype):
             products = Part(grad[:60].copy(), 0), Part(grad[60:90].copy(), 60)
             grad[:90] = np.nan  # is not there
         other_rule.update(other, grad, 90, penalties, products)
@@ -333,7 +333,7 @@ def test_a_gradient_in_products_gives_the_same_step(lr, momentum, penalties):
 
 
 def test_which_rules_take_products():
-    taking = [name for name, make in RULES.items() if make().takes_products([], np.dtype("f"))]
+    taking = [name for name, make in RULES.items() if make().ready_for_products([], np.dtype("f"))]
     assert taking == [name for name in RULES if isinstance(RULES[name](), SGD)
                       and not RULES[name]().nesterov]  # fmt: skip
 
@@ -344,7 +344,7 @@ def test_a_rule_made_of_sgd_gets_the_gradient_and_its_penalties_whole():
             np.subtract(theta, self.lr * np.sign(grad), out=theta)
 
     rule, theta = Signs(0.5), np.array([1.0, -1.0, 3.0])
-    assert not rule.takes_products([], theta.dtype)
+    assert not rule.ready_for_products([], theta.dtype)
     rule.update(theta, np.array([1.0, 1.0, 1.0]), None, [L2(10)])
     assert theta.tolist() == [0.5, -0.5, 2.5]
 
@@ -355,7 +355,7 @@ def test_a_penalty_made_of_l2_is_applied_whole():
             return np.add(super().block_gradient(W, out), np.sign(W), out=out)
 
     rule, theta = SGD(0.5), np.array([1.0, -1.0])
-    assert not rule.takes_products([Elastic(0.1)], theta.dtype)
+    assert not rule.ready_for_products([Elastic(0.1)], theta.dtype)
     rule.update(theta, np.zeros(2), None, [Elastic(0.1)])
     np.testing.assert_allclose(theta, [0.4, -0.4])
 
@@ -365,7 +365,7 @@ def test_a_rule_that_overrides_the_update_gets_the_gradient_as_it_is():
         def update(self, theta, grad, n_decayed=None, penalties=()):
             super().update(theta, np.clip(grad, -0.01, 0.01), n_decayed, penalties)
 
-    assert not Clipped(0.1).takes_products([], np.dtype(np.float64))
+    assert not Clipped(0.1).ready_for_products([], np.dtype(np.float64))
 
 
 @pytest.mark.parametrize("strength", [1e-6, 1e-4])
