@@ -75,8 +75,8 @@ class Optimizer:
         a rule that has it, applies to `theta[:n_decayed]`, to all of it if None. So do the
         `penalties`: their gradients are added to that of the loss, block by block.
 
-        products: the gradient of theta[:n_decayed], of a rule that said `ready_for_products`; each has
-        `add_to(vector, a, c)`: v ← c v + a (its part of the gradient) (blas.Product).
+        products: the gradient of theta[:n_decayed], if the rule said it is `ready_for_products`;
+        each has `add_to(vector, a, c)`: v ← c v + a (its part of the gradient) (blas.Product).
         """
         of = self._ready_for
         if theta is not of[0] or grad is not of[1] or (self.moments and self._other_moments()):
