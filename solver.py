@@ -258,7 +258,8 @@ class Solver:
         """Epochs of seeded permutations, an update a batch, from `place` on."""
         objective, optimizer, theta = self.objective, self.optimizer, self.objective.theta
         base_rate, steps = optimizer.lr, math.ceil(len(y) / self.batch_size)
-        rooms: dict[int, tuple[Array, Array, Array]] = {}  # by size, where a batch is gathered
+        rooms: dict[int, tuple[Array, Array]] = {}  # by size, where a batch is gathered
+        each_looked_at = not ordinary(x)
         biases, all_watched = slice(objective.n_weights, None), self._examiner.watched
         before = theta.copy()
         due = never if self.checkpoints is None else self.checkpoints.due
@@ -276,16 +277,16 @@ class Solver:
                             optimizer.lr = base_rate * self.schedule.factor(epoch + step / steps)
                             n = len(index)
                             if n not in rooms:
-                                rooms[n] = *two_views(room(x, n)), room(y, n)
-                            batch, entries, labels = rooms[n]
+                                rooms[n] = room(x, n), room(y, n)
+                            batch, labels = rooms[n]
                             gather(x, index, out=batch)
                             y.take(index, axis=0, out=labels, mode="clip")
                             loss, grad, how = self._gradient(batch, labels)
                             products = objective.products
                             watched = grad[biases if products else all_watched]
                             looked = loss + np.dot(watched, watched)
-                            if products:  # xᵀ dout is finite if both are, and not huge
-                                looked += np.dot(entries, entries)
+                            if products and each_looked_at:
+                                looked += np.vdot(batch, batch)
                             if not math.isfinite(looked):
                                 for product in products:
                                     product.add_to(grad, 1.0, 0.0)
@@ -454,9 +455,18 @@ class Solver:
             yield bar.update
 
 
-def two_views(batch: Array) -> tuple[Array, Array]:
-    """A batch, and its entries in a row; none if they are whole numbers, which are finite."""
-    return batch, batch.reshape(-1) if batch.dtype.char in "fd" else np.empty(0, np.float32)
+def ordinary(x: Any) -> bool:
+    """Whether one look shows that all samples are finite, and not huge.
+
+    Then a weight's gradient xᵀ dout is finite if dout is, which the biases' gradients show. Samples
+    in a file or not row by row are not looked at all at once.
+    """
+    if x.dtype.kind in "iub":
+        return True
+    if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return False
+    with np.errstate(all="ignore"):
+        return math.isfinite(np.vdot(x, x))
 
 
 def room(samples: Any, n: int) -> Array:
