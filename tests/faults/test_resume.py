@@ -87,16 +87,16 @@ def outcome(solver):
 
 def interrupted_after(solver, updates):
     """Have it asked to stop after so many updates from now."""
-    update = solver.optimizer.update
+    gradient = solver.objective.data_loss_and_grad
 
-    def counting(*arguments):
+    def counting(*arguments, **options):
         nonlocal updates
-        update(*arguments)
         updates -= 1
         if updates == 0:
             solver.interrupt()
+        return gradient(*arguments, **options)
 
-    solver.optimizer.update = counting
+    solver.objective.data_loss_and_grad = counting
     return solver
 
 

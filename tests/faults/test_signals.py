@@ -98,6 +98,7 @@ def test_the_run_stops_after_its_step_and_goes_on(tmp_path, whole, signum, code,
 def test_a_second_signal_stops_at_once_and_the_last_checkpoint_is_whole(tmp_path, second, code):
     run, slow = tmp_path / "run", tmp_path / "slow"
     settings = ["--set", 'solver.checkpoint_every="5 steps"', "--out", str(run)]
+    settings += ["--set", "solver.epochs=3000"]  # it is not to be at its end before it is stopped
     process = start(str(slow), *CONFIG, *settings, program=("-c", SLOW))
     wait_for(lambda: epochs_of(run) >= 2)
     slow.touch()
