@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FunctionType, ModuleType
 from typing import Any, Self
 
@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Gradients = dict[str, Array]
-
-BOOL = np.dtype(np.bool_)
 
 NO_HOLDERS = (np.ndarray, str, bytes, int, float, type, ModuleType, FunctionType)
 
@@ -35,14 +33,6 @@ def _constant(value: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arr
     array = np.full(shape, value, dtype)
     array.flags.writeable = False
     return array
-
-
-def cast(array: Array, dtype: np.dtype[Any], out: Array | None = None) -> Array:
-    """A copy in another type."""
-    if out is None:
-        return array.astype(dtype)
-    np.copyto(out, array, casting="unsafe")
-    return out
 
 
 def converted(layer: Any, dtype: npt.DTypeLike) -> Any:
@@ -167,7 +157,9 @@ class Layer:
     def _cast(self, what: str, array: Array, dtype: np.dtype[Any]) -> Array:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{self.name}: {what} has dtype {array.dtype}, expected numbers")
-        return self.into(f"{what}, cast", cast, array, dtype)
+        return self.into(
+            f"{what}, cast", partial(np.positive, dtype=dtype, casting="unsafe"), array
+        )
 
     def into(
         self,

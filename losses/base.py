@@ -17,14 +17,6 @@ def total(losses: Array, out: Array | None = None) -> Array:
     return sum_
 
 
-def cast(array: Array, dtype: np.dtype[Any], out: Array | None = None) -> Array:
-    """A copy in another type."""
-    if out is None:
-        return array.astype(dtype)
-    np.copyto(out, array, casting="unsafe")
-    return out
-
-
 class Loss:
     """The mean of one number per sample that says how wrong the scores are.
 

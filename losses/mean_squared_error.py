@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from losses.base import Array, Loss, cast
+from losses.base import Array, Loss
 
 
 class MSE(Loss):
@@ -48,7 +48,8 @@ class MSE(Loss):
     def sample_gradients(self, factor: float | Array) -> Array:
         wide = self.into("wide", np.multiply, self._difference, 2)
         wide = self.into("wide", np.multiply, wide, factor)
-        return self.into("dscores", cast, wide, self._dtype)
+        narrow = partial(np.positive, dtype=self._dtype, casting="same_kind")
+        return self.into("dscores", narrow, wide)
 
     def replays_on(self, y: Array) -> bool:
         return True

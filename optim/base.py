@@ -29,14 +29,11 @@ class Block(NamedTuple):
     decayed: int
 
 
-def _penalized(block: Block, penalties: Sequence[Any]) -> Array:
-    """The gradient of a block with the penalties' of its first part, in `total`."""
-    n, total = block.decayed, block.total
-    total[n:] = block.grad[n:]
-    W, dW, sum_ = block.theta[:n], block.grad[:n], total[:n]
+def add_penalties(block: Block, dW: Array, penalties: Sequence[Any], out: Array) -> None:
+    """out ← dW + the gradients of the penalties by W, of the part of a block that is decayed."""
+    n = block.decayed
     for penalty in penalties:
-        dW = np.add(dW, penalty.block_gradient(W, block.spare[:n]), out=sum_)
-    return total
+        dW = np.add(dW, penalty.block_gradient(block.theta[:n], block.spare[:n]), out=out)
 
 
 class Optimizer:
@@ -93,8 +90,11 @@ class Optimizer:
             penalties = self.absorb(penalties, theta.dtype)
         for block in self._blocks(n_decayed if products else 0, n_decayed):
             dpart = block.grad
-            if penalties and block.decayed > 0:
-                dpart = _penalized(block, penalties)
+            n = block.decayed
+            if penalties and n > 0:
+                dpart = block.total
+                dpart[n:] = block.grad[n:]
+                add_penalties(block, block.grad[:n], penalties, out=dpart[:n])
             self.update_block(block.theta, dpart, block.moments, block.spare, block.decayed)
 
     def _other_moments(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from blas import axpby, axpy
-from optim.base import Array, Optimizer
+from optim.base import Array, Optimizer, add_penalties
 from optim.options import number
 
 # 1 − decay is then right to 0.4 % of the decay.
@@ -40,8 +40,8 @@ class SGD(Optimizer):
     def _as_written(self) -> bool:
         """Whether the rule is the one below, nothing of a subclass's or an object's own."""
         kind = type(self)
-        own = kind.update_block is not UPDATE_BLOCK or kind.update is not UPDATE
-        return not own and self.__dict__.keys().isdisjoint(METHODS)
+        written = kind.update_block is UPDATE_BLOCK and kind.update is UPDATE
+        return written and self.__dict__.keys().isdisjoint(METHODS)
 
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Plain, λ Σ W² is weight decay: θ − lr (g + 2 λ θ) = (1 − 2 λ lr) θ − lr g.
@@ -53,15 +53,9 @@ class SGD(Optimizer):
             return penalties
         return self._absorbed(penalties, dtype)
 
-    def _absorbed(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> list[Any]:
-        shrink, others, least = 1.0, [], LEAST_DECAY.get(dtype.char, np.inf)
-        for penalty in penalties:
-            decay = float(self.lr) * getattr(penalty, "as_weight_decay", 0.0)
-            if decay > least:
-                shrink -= decay
-            else:
-                others.append(penalty)
-        self._shrink = float(shrink)
+    def _absorbed(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
+        decay, others = decays(penalties, float(self.lr), LEAST_DECAY.get(dtype.char, np.inf))
+        self._shrink = 1 - decay
         return others
 
     def ready_for_products(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> bool:
@@ -81,15 +75,12 @@ class SGD(Optimizer):
         for product in products:
             product.add_to(velocity, 1.0, self.momentum)
         W, v = theta[:n_decayed], velocity[:n_decayed]
-        for penalty in penalties:
-            decay = getattr(penalty, "as_weight_decay", 0.0)
-            if decay:
-                axpy(decay, W, v)
-                continue
-            for block in self._blocks(0, n_decayed):
-                n = block.decayed
-                part, room = block.moments[0][:n], block.spare[:n]
-                np.add(part, penalty.block_gradient(block.theta[:n], room), out=part)
+        decay, others = decays(penalties, 1.0, 0.0)
+        if decay:
+            axpy(decay, W, v)
+        for block in self._blocks(0, n_decayed) if others else ():
+            part = block.moments[0][: block.decayed]
+            add_penalties(block, part, others, out=part)
         axpy(-self.lr, v, W)
 
     def update_block(
@@ -114,6 +105,18 @@ class SGD(Optimizer):
         if self.momentum:
             options |= {"momentum": self.momentum, "nesterov": self.nesterov}
         return f"SGD({', '.join(f'{key}={value}' for key, value in options.items())})"
+
+
+def decays(penalties: Sequence[Any], rate: float, least: float) -> tuple[float, Sequence[Any]]:
+    """What penalties take from the weights at a rate, and those that take no more than `least`."""
+    decay, others = 0.0, []
+    for penalty in penalties:
+        own = rate * getattr(penalty, "as_weight_decay", 0.0)
+        if own > least:
+            decay += own
+        else:
+            others.append(penalty)
+    return decay, others
 
 
 UPDATE, UPDATE_BLOCK = Optimizer.update, SGD.update_block
