@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -24,7 +24,12 @@ def blas_threads(threads: int | None, scipy_too: bool = False) -> Iterator[None]
 
 
 def numerics() -> dict[str, str]:
-    """What the last bits of a result depend on: NumPy, its BLAS, the processor, the threads."""
+    """What the last bits of a result depend on: NumPy, its BLAS, the processor, the threads, Numba.
+
+    Whether Numba is there, and not only where it is used: an update rule may be compiled by it.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
     import numpy as np
     from threadpoolctl import threadpool_info
 
@@ -35,4 +40,6 @@ def numerics() -> dict[str, str]:
                 if library.get(key) is not None:
                     known[f"BLAS {key}".replace("_", " ")] = str(library[key])
             break
+    with suppress(PackageNotFoundError):
+        known["numba"] = version("numba")
     return known

@@ -11,6 +11,27 @@ from optim.base import Array, Optimizer
 from optim.options import number
 
 
+def adam(
+    theta: Array,
+    grad: Array,
+    mean: Array,
+    square: Array,
+    decay: float,
+    keep: float,
+    beta1: float,
+    beta2: float,
+    rate: float,
+    offset: float,
+) -> None:
+    """The rule of both, entry by entry."""
+    for i in range(theta.size):
+        g = grad[i] + decay * theta[i]
+        m = beta1 * mean[i] + g
+        v = beta2 * square[i] + g * g
+        theta[i] = keep * theta[i] - rate * m / (math.sqrt(v) + offset)
+        mean[i], square[i] = m, v
+
+
 class Adam(Optimizer):
     """A step along the running mean of the gradient divided by its running root mean square.
 
@@ -24,6 +45,7 @@ class Adam(Optimizer):
     """
 
     moments = ("mean", "square")
+    loop = staticmethod(adam)
 
     def __init__(
         self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
@@ -38,6 +60,9 @@ class Adam(Optimizer):
         root = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.steps))
         correction = (1 - self.beta1) / (1 - self.beta1**self.steps)
         self._rate, self._offset = self.lr * correction / root, self.epsilon / root
+
+    def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
+        return decay, 1.0, self.beta1, self.beta2, self._rate, self._offset
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
@@ -68,6 +93,8 @@ class AdamW(Adam):
             form (the decay is multiplied by the learning rate).
     """
 
+    loop = staticmethod(adam)
+
     def __init__(
         self,
         lr: float = 1e-3,
@@ -78,6 +105,10 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(lr, beta1, beta2, epsilon)
         self.weight_decay = number(self, "weight_decay", weight_decay, least=0)
+
+    def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
+        keep = 1 - self.lr * self.weight_decay if decayed else 1.0
+        return decay, keep, self.beta1, self.beta2, self._rate, self._offset
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int

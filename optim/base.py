@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from optim import compiled
 from optim.options import count, number
 
 Array = npt.NDArray[Any]
@@ -36,6 +37,20 @@ def add_penalties(block: Block, dW: Array, penalties: Sequence[Any], out: Array)
         dW = np.add(dW, penalty.block_gradient(block.theta[:n], block.spare[:n]), out=out)
 
 
+def decays(
+    penalties: Sequence[Any], rate: float = 1.0, least: float = 0.0
+) -> tuple[float, Sequence[Any]]:
+    """What penalties take from the weights at a rate, and those that take no more than `least`."""
+    decay, others = 0.0, []
+    for penalty in penalties:
+        own = rate * getattr(penalty, "as_weight_decay", 0.0)
+        if own > least:
+            decay += own
+        else:
+            others.append(penalty)
+    return decay, others
+
+
 class Optimizer:
     """Changes a vector of parameters, in place, by the gradient of what is to become small.
 
@@ -45,10 +60,13 @@ class Optimizer:
 
     A subclass names its moments and writes two methods: `begin_step`, where it folds what is the
     same for all parameters into numbers, and `update_block`, the rule itself. A rule that can do
-    with less may say so in more: `absorb`, `ready_for_products` and `add_products`.
+    with less may say so in more: `absorb`, `ready_for_products` and `add_products`. A rule with
+    moments may be written twice: beside its `update_block`, as a `loop` over the entries, which
+    is compiled for many parameters (optim.compiled) and takes what `numbers` returns.
     """
 
     moments: tuple[str, ...] = ()
+    loop: compiled.Loop | None = None
 
     def __init__(self, lr: float) -> None:
         self.lr = number(self, "lr", lr, above=0)
@@ -57,6 +75,7 @@ class Optimizer:
         self._scratch: Array = np.empty((2, 0), np.float32)
         self._ready_for: tuple[Any, ...] = None, None  # theta, the gradient, the moments
         self._cut: dict[tuple[int, int], list[Block]] = {}
+        self._compiled: compiled.Loop | None = None
 
     def update(
         self,
@@ -88,6 +107,9 @@ class Optimizer:
             self.add_products(products, theta, n_decayed, penalties)
         else:
             penalties = self.absorb(penalties, theta.dtype)
+        decay = 0.0
+        if self._compiled is not None:
+            decay, penalties = decays(penalties)
         for block in self._blocks(n_decayed if products else 0, n_decayed):
             dpart = block.grad
             n = block.decayed
@@ -95,7 +117,19 @@ class Optimizer:
                 dpart = block.total
                 dpart[n:] = block.grad[n:]
                 add_penalties(block, block.grad[:n], penalties, out=dpart[:n])
-            self.update_block(block.theta, dpart, block.moments, block.spare, block.decayed)
+            if self._compiled is not None:
+                self._run(self._compiled, block, dpart, decay)
+            else:
+                self.update_block(block.theta, dpart, block.moments, block.spare, block.decayed)
+
+    def _run(self, loop: compiled.Loop, block: Block, dpart: Array, decay: float) -> None:
+        """The loop over the two parts of a block, that of the weights and that of the rest."""
+        n, number = block.decayed, dpart.dtype.type
+        for part, decayed in (slice(n), True), (slice(n, None), False):
+            if block.theta[part].size > 0:
+                vectors = [vector[part] for vector in (block.theta, dpart, *block.moments)]
+                numbers = self.numbers(decay if decayed else 0.0, decayed)
+                loop(*vectors, *map(number, numbers))
 
     def _other_moments(self) -> bool:
         """Whether somebody has put other vectors into `state` since the step before."""
@@ -104,6 +138,14 @@ class Optimizer:
 
     def begin_step(self) -> None:
         """Compute what is the same for all parameters in this step."""
+
+    def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
+        """What the loop takes after theta, grad and the moments, in this step.
+
+        decay:   the gradient of a penalty is so many times theta.
+        decayed: whether the rule's own weight decay applies.
+        """
+        raise NotImplementedError
 
     def absorb(self, penalties: Sequence[Any], dtype: np.dtype[Any]) -> Sequence[Any]:
         """Take up the penalties that the rule itself applies in this step; return the others."""
@@ -180,12 +222,21 @@ class Optimizer:
         scratch = min(theta.size, BLOCK_BYTES // theta.itemsize)
         if self._scratch.shape[1] != scratch or self._scratch.dtype != theta.dtype:
             self._scratch = np.empty((2, scratch), theta.dtype)
+        self._compiled = None
+        if self.loop is not None and theta.size >= compiled.LEAST and self._written_twice():
+            self._compiled = compiled.compiled(self.loop)
         self._ready_for = theta, grad, *[self.state[name] for name in self.moments]
         self._cut = {}
 
+    def _written_twice(self) -> bool:
+        """Whether the class that has the loop has the `update_block` that would be called."""
+        owner = next((kind for kind in type(self).__mro__ if "loop" in vars(kind)), Optimizer)
+        own = type(self).update_block is not vars(owner)["update_block"]
+        return bool(self.moments) and not own and "update_block" not in self.__dict__
+
     def __getstate__(self) -> dict[str, Any]:
         """A copy shares no vector with the original."""
-        return {**self.__dict__, "_ready_for": (None, None), "_cut": {}}
+        return {**self.__dict__, "_ready_for": (None, None), "_cut": {}, "_compiled": None}
 
     @property
     def name(self) -> str:

@@ -11,6 +11,23 @@ from optim.base import Array, Optimizer
 from optim.options import number
 
 
+def rmsprop(
+    theta: Array,
+    grad: Array,
+    square: Array,
+    penalty: float,
+    decay: float,
+    rate: float,
+    offset: float,
+) -> None:
+    """The rule, entry by entry."""
+    for i in range(theta.size):
+        g = grad[i] + penalty * theta[i]
+        v = decay * square[i] + g * g
+        theta[i] -= rate * g / (math.sqrt(v) + offset)
+        square[i] = v
+
+
 class RMSProp(Optimizer):
     """A step along the gradient divided by its running root mean square.
 
@@ -23,6 +40,7 @@ class RMSProp(Optimizer):
     """
 
     moments = ("square",)
+    loop = staticmethod(rmsprop)
 
     def __init__(self, lr: float = 1e-3, decay: float = 0.99, epsilon: float = 1e-8) -> None:
         super().__init__(lr)
@@ -33,6 +51,9 @@ class RMSProp(Optimizer):
         # lr g / (√((1 − ρ) square) + ε) = rate · g / (√square + offset)
         root = math.sqrt(1 - self.decay)
         self._rate, self._offset = self.lr / root, self.epsilon / root
+
+    def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
+        return decay, self.decay, self._rate, self._offset
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int

@@ -8,11 +8,28 @@ from typing import Any
 import numpy as np
 
 from blas import axpby, axpy
-from optim.base import Array, Optimizer, add_penalties
+from optim.base import Array, Optimizer, add_penalties, decays
 from optim.options import number
 
 # 1 − decay is then right to 0.4 % of the decay.
 LEAST_DECAY = {kind: 64 * float(np.finfo(kind).eps) for kind in "fd"}
+
+
+def momentum(
+    theta: Array,
+    grad: Array,
+    velocity: Array,
+    decay: float,
+    mu: float,
+    lr: float,
+    nesterov: float,
+) -> None:
+    """The rule with momentum, entry by entry."""
+    for i in range(theta.size):
+        g = grad[i] + decay * theta[i]
+        v = mu * velocity[i] + g
+        theta[i] -= lr * (g + mu * v if nesterov else v)
+        velocity[i] = v
 
 
 class SGD(Optimizer):
@@ -26,6 +43,8 @@ class SGD(Optimizer):
     Source:   Sutskever et al., "On the importance of initialization and momentum in deep
               learning" (2013), in PyTorch's form (the learning rate outside of v).
     """
+
+    loop = staticmethod(momentum)
 
     def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False) -> None:
         super().__init__(lr)
@@ -75,13 +94,16 @@ class SGD(Optimizer):
         for product in products:
             product.add_to(velocity, 1.0, self.momentum)
         W, v = theta[:n_decayed], velocity[:n_decayed]
-        decay, others = decays(penalties, 1.0, 0.0)
+        decay, others = decays(penalties)
         if decay:
             axpy(decay, W, v)
         for block in self._blocks(0, n_decayed) if others else ():
             part = block.moments[0][: block.decayed]
             add_penalties(block, part, others, out=part)
         axpy(-self.lr, v, W)
+
+    def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
+        return decay, self.momentum, self.lr, self.nesterov
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
@@ -105,18 +127,6 @@ class SGD(Optimizer):
         if self.momentum:
             options |= {"momentum": self.momentum, "nesterov": self.nesterov}
         return f"SGD({', '.join(f'{key}={value}' for key, value in options.items())})"
-
-
-def decays(penalties: Sequence[Any], rate: float, least: float) -> tuple[float, Sequence[Any]]:
-    """What penalties take from the weights at a rate, and those that take no more than `least`."""
-    decay, others = 0.0, []
-    for penalty in penalties:
-        own = rate * getattr(penalty, "as_weight_decay", 0.0)
-        if own > least:
-            decay += own
-        else:
-            others.append(penalty)
-    return decay, others
 
 
 UPDATE, UPDATE_BLOCK = Optimizer.update, SGD.update_block

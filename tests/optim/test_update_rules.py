@@ -1,4 +1,8 @@
-"""Update rules: steps worked by hand, blocks, types, errors, saving and going on."""
+"""Update rules: steps worked by hand, blocks, types, errors, saving and going on.
+
+Each test runs three times: with the rule in vector operations, with its loop over the entries as
+Python runs it, and with this loop compiled, if Numba is installed.
+"""
 
 import copy
 import math
@@ -8,7 +12,7 @@ import pytest
 
 import optim.base
 from losses import L1, L2
-from optim import SGD, Adam, AdamW, Optimizer, RMSProp
+from optim import SGD, Adam, AdamW, Optimizer, RMSProp, compiled
 
 RULES = {
     "plain": lambda: SGD(0.1),
@@ -18,6 +22,16 @@ RULES = {
     "adam": lambda: Adam(0.1),
     "adamw": lambda: AdamW(0.1, weight_decay=0.3),
 }
+
+
+@pytest.fixture(params=["vectors", "loop", "compiled"], autouse=True)
+def way(request, monkeypatch):
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+    if request.param == "loop":
+        monkeypatch.setattr(compiled, "compiled", lambda loop: loop)
+    monkeypatch.setattr(compiled, "LEAST", 10**9 if request.param == "vectors" else 1)
+    return request.param
 
 
 @pytest.fixture(params=RULES)
@@ -105,8 +119,10 @@ def test_blocks_make_no_difference(make, dtype, n_decayed, monkeypatch):
         np.testing.assert_array_equal(blocked_rule.state[name], moment)
 
 
-def test_a_vector_of_many_real_blocks(make):
+def test_a_vector_of_many_real_blocks(make, way):
     """Entry by entry a long vector moves as a short one does, but for the rounding of its sums."""
+    if way == "loop":
+        pytest.skip("Python is slow")
     rng = np.random.default_rng(0)
     size = 3 * optim.base.BLOCK_BYTES // 4 + 7
     start = rng.standard_normal(size).astype(np.float32)
@@ -272,9 +288,11 @@ def test_every_rule_is_tested_here():
 
 
 @pytest.mark.parametrize("size", [61, 300_007])  # one block; several, the last a short one
-def test_penalties_of_an_update_are_those_of_the_gradient(make, size):
+def test_penalties_of_an_update_are_those_of_the_gradient(make, way, size):
+    if way == "loop" and size > 100:
+        pytest.skip("Python is slow")
     rng = np.random.default_rng(0)
-    start, grad = rng.normal(size=(2, size)).astype(np.float32)
+    start, grad = rng.normal(size=(2, size))
     penalties, n = [L2(0.1), L1(0.02)], size - 5
     apart, together = start.copy(), start.copy()
     full = grad.copy()
@@ -283,7 +301,7 @@ def test_penalties_of_an_update_are_those_of_the_gradient(make, size):
     make().update(apart, full, n)
     rule = make()
     rule.update(together, grad.copy(), n, penalties)
-    np.testing.assert_allclose(together, apart, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(together, apart, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("strength", [1e-6, 1e-5, 1e-4, 1e-3, 0.1])
