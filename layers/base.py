@@ -35,6 +35,14 @@ def _constant(value: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arr
     return array
 
 
+def copied(array: Array, shape: tuple[int, ...], out: Array | None = None) -> Array:
+    """A copy in another shape, row by row."""
+    if out is None:
+        out = np.empty(shape, array.dtype)
+    out[...] = array.reshape(shape)
+    return out
+
+
 def converted(layer: Any, dtype: npt.DTypeLike) -> Any:
     """A copy of a layer, its float arrays in `params` and `state` in another float type."""
     twin = copy.deepcopy(layer)
@@ -183,6 +191,12 @@ class Layer:
         """The gradient A B of a weight. An update may do without the matrix (layers/tape.py)."""
         result: Array = np.matmul(A, B) if self._room is None else self._room.product(name, A, B)
         return result
+
+    def reshaped(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:
+        """The array in another shape: a view, or a copy of one that does not lie row by row."""
+        if array.flags.c_contiguous:
+            return array.reshape(shape)
+        return self.into(name, copied, array, shape)
 
     def fresh(self, array: Array) -> Array:
         """An array cached or given, to be returned: by hand a copy; driven, marked as in use."""

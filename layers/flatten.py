@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from layers.base import Array, Gradients, Layer
 
 
@@ -27,22 +25,9 @@ class Flatten(Layer):
         x = self.as_float(x)
         if x.ndim == 0:
             raise ValueError(f"Flatten: x has shape {x.shape}, expected (N, …)")
-        y = self._reshaped("y", x, (len(x), math.prod(x.shape[1:])))
-        return self.keep(y, x.shape)
+        y = self.reshaped("y", x, (len(x), math.prod(x.shape[1:])))
+        return self.keep(self.fresh(y), x.shape)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, shape = self.recall(dout)
-        return self._reshaped("dx", dout, shape), {}
-
-    def _reshaped(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:
-        if array.flags.c_contiguous:
-            return self.fresh(array.reshape(shape))  # a view
-        return self.into(name, copied, array, shape)
-
-
-def copied(array: Array, shape: tuple[int, ...], out: Array | None = None) -> Array:
-    """A copy in another shape, row by row."""
-    if out is None:
-        out = np.empty(shape, array.dtype)
-    out[...] = array.reshape(shape)
-    return out
+        return self.fresh(self.reshaped("dx", dout, shape)), {}

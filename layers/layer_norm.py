@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from layers import initialize
 from layers.base import Array, Gradients, Layer
+from layers.batch_norm import one_over_sigma
+
+total = partial(np.add.reduce, axis=-1, keepdims=True)
 
 
 class LayerNorm(Layer):
@@ -27,6 +31,7 @@ class LayerNorm(Layer):
 
     forward_rule = "y = γ x̂ + β, x̂ = (x − μ) / √(var + ε)"
     backward_rule = "dx = 1/σ (g − mean g − x̂ · mean(g ∘ x̂)), g = γ dout"
+    replays = True
 
     def __init__(self, D: int, *, epsilon: float = 1e-5, dtype: npt.DTypeLike = np.float32) -> None:
         super().__init__()
@@ -42,13 +47,13 @@ class LayerNorm(Layer):
         D = gamma.size
         if x.ndim == 0 or x.shape[-1] != D:
             raise ValueError(f"LayerNorm: x has shape {x.shape}, expected (…, {D})")
-        mean = np.add.reduce(x, axis=-1, keepdims=True) / D
+        mean = self.into("mean", np.divide, self.into("mean", total, x), D)
         normed = self.into("normed", np.subtract, x, mean)
-        var = np.einsum("...d,...d->...", normed, normed)[..., np.newaxis] / D
-        inverse = 1 / np.sqrt(var + self.epsilon)  # 1/σ
-        normed *= inverse
+        var = self.into("var", np.divide, self.into("var", inner, normed, normed), D)
+        inverse = self.into("inverse", one_over_sigma, var, self.epsilon)
+        normed = self.into("normed", np.multiply, normed, inverse)
         y = self.into("y", np.multiply, normed, gamma)
-        y += self.params["beta"]
+        y = self.into("y", np.add, y, self.params["beta"])
         return self.keep(y, normed, inverse)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
@@ -56,17 +61,26 @@ class LayerNorm(Layer):
         gamma = self.params["gamma"]
         D = gamma.size
         g = self.into("g", np.multiply, dout, gamma)
-        along = np.einsum("...d,...d->...", g, normed)[..., np.newaxis] / D  # mean(g ∘ x̂)
-        g -= np.add.reduce(g, axis=-1, keepdims=True) / D
+        along = self.into("along", np.divide, self.into("along", inner, g, normed), D)
+        mean = self.into("mean g", np.divide, self.into("mean g", total, g), D)
+        g = self.into("g", np.subtract, g, mean)
         dx = self.into("dx", np.multiply, normed, along)
-        np.subtract(g, dx, out=dx)
-        dx *= inverse
-        return dx, self.parameter_gradients(dout)
+        dx = self.into("dx", np.subtract, g, dx)
+        return self.into("dx", np.multiply, dx, inverse), self.parameter_gradients(dout)
 
     def parameter_gradients(self, dout: Array) -> Gradients:
         dout, normed, _ = self.recall(dout)
-        shape = self.params["gamma"].shape
-        douts, rows = dout.reshape(-1, *shape), normed.reshape(-1, *shape)
+        shape = normed.size // normed.shape[-1], normed.shape[-1]
+        douts = self.reshaped("douts", dout, shape)
+        rows = self.reshaped("rows", normed, shape)
         dgamma = self.into("dgamma", np.einsum, "nd,nd->d", douts, rows)
         dbeta = self.into("dbeta", np.add.reduce, douts)
         return {"gamma": dgamma, "beta": dbeta}
+
+
+def inner(a: Array, b: Array, out: Array | None = None) -> Array:
+    """The products a · b over the last axis, which stays, with length 1."""
+    if out is None:
+        return np.asarray(np.einsum("...d,...d->...", a, b))[..., np.newaxis]
+    np.einsum("...d,...d->...", a, b, out=out[..., 0])
+    return out

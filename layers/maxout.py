@@ -26,6 +26,7 @@ class Maxout(Layer):
     forward_rule = "y = maxₚ (x Wₚ + bₚ)"
     backward_rule = "dzₚ = dout where p won; dx = Σₚ dzₚ Wₚᵀ, dWₚ = xᵀ dzₚ, dbₚ = Σₙ dzₚ"
     weights = ("W",)
+    replays = True
 
     def __init__(
         self,
@@ -44,23 +45,21 @@ class Maxout(Layer):
 
     def forward(self, x: Array) -> Array:
         x, W = self.as_float(x), self.params["W"]
-        k, D, _ = W.shape
+        D = W.shape[1]
         if x.ndim != 2 or x.shape[1] != D:
             raise ValueError(f"Maxout: x has shape {x.shape}, expected (N, {D})")
         z = self.into("z", np.matmul, x, W)
-        z += self.params["b"][:, np.newaxis]
+        z = self.into("z", np.add, z, self.params["b"][:, np.newaxis])
         y = self.into("y", np.maximum.reduce, z)
-        won = self.into("won", np.equal, z, y)
-        for p in range(1, k):
-            won[p] &= ~won[:p].any(axis=0)
-        return self.keep(y, x, won)
+        return self.keep(y, x, self.into("won", first_equal, z, y))
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x, won = self.recall(dout)
         W, dz = self.params["W"], self._pieces(dout, won)
         dx = self.into("dx", np.matmul, dz[0], W[0].T)
         for p in range(1, len(W)):
-            dx += self.into("dx of a piece", np.matmul, dz[p], W[p].T)
+            piece = self.into("dx of a piece", np.matmul, dz[p], W[p].T)
+            dx = self.into("dx", np.add, dx, piece)
         return dx, self._gradients(x, dz)
 
     def parameter_gradients(self, dout: Array) -> Gradients:
@@ -75,3 +74,11 @@ class Maxout(Layer):
         dW = self.into("dW", np.matmul, x.T, dz)
         db = self.into("db", partial(np.add.reduce, axis=1), dz)
         return {"W": dW, "b": db}
+
+
+def first_equal(z: Array, y: Array, out: Array | None = None) -> Array:
+    """Of each entry of y the first zₚ that equals it."""
+    won = np.equal(z, y, out=out)
+    for p in range(1, len(z)):
+        won[p] &= ~won[:p].any(axis=0)
+    return won

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from layers.base import Array, Gradients, Layer
+
+largest = partial(np.maximum.reduce, axis=-1, keepdims=True)
+total = partial(np.add.reduce, axis=-1, keepdims=True)
 
 
 class Softmax(Layer):
@@ -23,20 +28,19 @@ class Softmax(Layer):
 
     forward_rule = "y = exp(x) / Σ exp(x)"
     backward_rule = "dx = y ∘ (dout − Σ dout ∘ y)"
+    replays = True
 
     def forward(self, x: Array) -> Array:
         x = self.as_float(x)
         if x.ndim == 0 or x.shape[-1] == 0:
             raise ValueError(f"Softmax: x has shape {x.shape}, expected (…, C) with C ≥ 1")
-        y = np.empty(x.shape, x.dtype)
-        np.subtract(x, np.maximum.reduce(x, axis=-1, keepdims=True), out=y)
-        np.exp(y, out=y)
-        y /= np.add.reduce(y, axis=-1, keepdims=True)
+        y = self.into("y", np.subtract, x, self.into("m", largest, x))
+        y = self.into("y", np.exp, y)
+        y = self.into("y", np.divide, y, self.into("sum", total, y))
         return self.keep(self.fresh(y), y)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, y = self.recall(dout)
         dx = self.into("dx", np.multiply, dout, y)
-        np.subtract(dout, np.add.reduce(dx, axis=-1, keepdims=True), out=dx)
-        dx *= y
-        return dx, {}
+        dx = self.into("dx", np.subtract, dout, self.into("along", total, dx))
+        return self.into("dx", np.multiply, dx, y), {}
