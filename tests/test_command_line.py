@@ -209,6 +209,7 @@ def test_divergence_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_an_interrupt_exits_with_130(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "solver", "--config", "configs/digits_2layer.toml"]
     settings = ["--set", "solver.epochs=1000000", "--out", str(tmp_path / "run")]

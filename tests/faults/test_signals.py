@@ -14,6 +14,8 @@ import pytest
 from experiment.checkpoint import Checkpoints
 from experiment.signals import StoppedAtOnce, finishing_steps
 
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
+
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = ["--config", "configs/digits_adam.toml", "--set", "solver.epochs=30", "--quiet"]
 
