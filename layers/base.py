@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any, Self
 
@@ -33,6 +33,14 @@ def _constant(value: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Arr
     array = np.full(shape, value, dtype)
     array.flags.writeable = False
     return array
+
+
+def cast(array: Array, dtype: np.dtype[Any], out: Array | None = None) -> Array:
+    """A copy in another type."""
+    if out is None:
+        return array.astype(dtype)
+    np.copyto(out, array, casting="unsafe")
+    return out
 
 
 def copied(array: Array, shape: tuple[int, ...], out: Array | None = None) -> Array:
@@ -165,9 +173,7 @@ class Layer:
     def _cast(self, what: str, array: Array, dtype: np.dtype[Any]) -> Array:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{self.name}: {what} has dtype {array.dtype}, expected numbers")
-        return self.into(
-            f"{what}, cast", partial(np.positive, dtype=dtype, casting="unsafe"), array
-        )
+        return self.into(f"{what}, cast", cast, array, dtype)
 
     def into(
         self,

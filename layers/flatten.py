@@ -25,9 +25,13 @@ class Flatten(Layer):
         x = self.as_float(x)
         if x.ndim == 0:
             raise ValueError(f"Flatten: x has shape {x.shape}, expected (N, …)")
-        y = self.reshaped("y", x, (len(x), math.prod(x.shape[1:])))
-        return self.keep(self.fresh(y), x.shape)
+        y = self._returned("y", x, (len(x), math.prod(x.shape[1:])))
+        return self.keep(y, x.shape)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, shape = self.recall(dout)
-        return self.fresh(self.reshaped("dx", dout, shape)), {}
+        return self._returned("dx", dout, shape), {}
+
+    def _returned(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:
+        result = self.reshaped(name, array, shape)
+        return self.fresh(result) if array.flags.c_contiguous else result

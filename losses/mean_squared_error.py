@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +49,7 @@ class MSE(Loss):
     def sample_gradients(self, factor: float | Array) -> Array:
         wide = self.into("wide", np.multiply, self._difference, 2)
         wide = self.into("wide", np.multiply, wide, factor)
-        narrow = partial(np.positive, dtype=self._dtype, casting="same_kind")
-        return self.into("dscores", narrow, wide)
+        return self.into("dscores", narrowed, wide, self._dtype)
 
     def replays_on(self, y: Array) -> bool:
         return True
@@ -67,3 +67,11 @@ class MSE(Loss):
         if spread == 0:
             return 1.0 if residual == 0 else 0.0
         return 1 - residual / spread
+
+
+def narrowed(array: Array, dtype: np.dtype[Any], out: Array | None = None) -> Array:
+    """A copy in the type of the scores."""
+    if out is None:
+        return array.astype(dtype)
+    np.copyto(out, array, casting="same_kind")
+    return out

@@ -25,7 +25,7 @@ def adam(
 ) -> None:
     """The rule of both, entry by entry."""
     for i in range(theta.size):
-        g = grad[i] + decay * theta[i]
+        g = grad[i] + decay * theta[i] if decay else grad[i]
         m = beta1 * mean[i] + g
         v = beta2 * square[i] + g * g
         theta[i] = keep * theta[i] - rate * m / (math.sqrt(v) + offset)
@@ -46,6 +46,7 @@ class Adam(Optimizer):
 
     moments = ("mean", "square")
     loop = staticmethod(adam)
+    weight_decay: float = 0.0  # AdamW's
 
     def __init__(
         self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
@@ -62,11 +63,17 @@ class Adam(Optimizer):
         self._rate, self._offset = self.lr * correction / root, self.epsilon / root
 
     def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
-        return decay, 1.0, self.beta1, self.beta2, self._rate, self._offset
+        return decay, self._keep(decayed), self.beta1, self.beta2, self._rate, self._offset
+
+    def _keep(self, decayed: bool) -> float:
+        """What is left of a parameter before the step."""
+        return 1 - self.lr * self.weight_decay if decayed else 1.0
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
+        if decayed > 0 and self.weight_decay > 0:
+            np.multiply(theta[:decayed], self._keep(True), out=theta[:decayed])
         mean, square = moments
         axpby(1, grad, self.beta1, mean, scratch)
         np.square(grad, out=scratch)
@@ -93,8 +100,6 @@ class AdamW(Adam):
             form (the decay is multiplied by the learning rate).
     """
 
-    loop = staticmethod(adam)
-
     def __init__(
         self,
         lr: float = 1e-3,
@@ -105,18 +110,6 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(lr, beta1, beta2, epsilon)
         self.weight_decay = number(self, "weight_decay", weight_decay, least=0)
-
-    def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
-        keep = 1 - self.lr * self.weight_decay if decayed else 1.0
-        return decay, keep, self.beta1, self.beta2, self._rate, self._offset
-
-    def update_block(
-        self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
-    ) -> None:
-        if decayed > 0 and self.weight_decay > 0:
-            shrunk = theta[:decayed]
-            np.multiply(shrunk, 1 - self.lr * self.weight_decay, out=shrunk)
-        super().update_block(theta, grad, moments, scratch, decayed)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, weight_decay={self.weight_decay})"

@@ -68,6 +68,17 @@ class Optimizer:
     moments: tuple[str, ...] = ()
     loop: compiled.Loop | None = None
 
+    # Entries from which on the loop is compiled. Numba takes half a second to begin with, which
+    # Adam wins back in some 6,000 steps of so many entries, or 700 of ten times as many.
+    loop_from: int = 100_000
+
+    _beside_loop: Any = None  # the `update_block` of the class that has the loop
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "loop" in vars(cls):
+            cls._beside_loop = vars(cls).get("update_block")
+
     def __init__(self, lr: float) -> None:
         self.lr = number(self, "lr", lr, above=0)
         self.state: dict[str, Array] = {}
@@ -75,7 +86,6 @@ class Optimizer:
         self._scratch: Array = np.empty((2, 0), np.float32)
         self._ready_for: tuple[Any, ...] = None, None  # theta, the gradient, the moments
         self._cut: dict[tuple[int, int], list[Block]] = {}
-        self._compiled: compiled.Loop | None = None
 
     def update(
         self,
@@ -107,29 +117,41 @@ class Optimizer:
             self.add_products(products, theta, n_decayed, penalties)
         else:
             penalties = self.absorb(penalties, theta.dtype)
-        decay = 0.0
-        if self._compiled is not None:
+        begin = n_decayed if products else 0
+        loop, decay = self._compiled(theta, theta.size - begin), 0.0
+        if loop is not None:
             decay, penalties = decays(penalties)
-        for block in self._blocks(n_decayed if products else 0, n_decayed):
+        for block in self._blocks(begin, n_decayed):
             dpart = block.grad
             n = block.decayed
             if penalties and n > 0:
                 dpart = block.total
                 dpart[n:] = block.grad[n:]
                 add_penalties(block, block.grad[:n], penalties, out=dpart[:n])
-            if self._compiled is not None:
-                self._run(self._compiled, block, dpart, decay)
+            if loop is not None:
+                self._run(loop, block, dpart, decay)
             else:
                 self.update_block(block.theta, dpart, block.moments, block.spare, block.decayed)
 
+    def _compiled(self, theta: Array, entries: int) -> compiled.Loop | None:
+        """The loop, compiled, if it is worth it for so many entries, and the rule is as written."""
+        if self.loop is None or entries < self.loop_from or not self.moments:
+            return None
+        kind = type(self)
+        own = "update_block" in self.__dict__ or kind.update_block is not kind._beside_loop
+        if own or not (theta.dtype.isnative and theta.flags.writeable):
+            return None
+        loop: compiled.Loop | None = compiled.compiled(self.loop)
+        return loop
+
     def _run(self, loop: compiled.Loop, block: Block, dpart: Array, decay: float) -> None:
         """The loop over the two parts of a block, that of the weights and that of the rest."""
-        n, number = block.decayed, dpart.dtype.type
-        for part, decayed in (slice(n), True), (slice(n, None), False):
-            if block.theta[part].size > 0:
-                vectors = [vector[part] for vector in (block.theta, dpart, *block.moments)]
-                numbers = self.numbers(decay if decayed else 0.0, decayed)
-                loop(*vectors, *map(number, numbers))
+        n, size, number = block.decayed, block.theta.size, dpart.dtype.type
+        vectors = block.theta, dpart, *block.moments
+        if n > 0:
+            loop(*[v[:n] for v in vectors], *map(number, self.numbers(decay, True)))
+        if n < size:
+            loop(*[v[n:] for v in vectors], *map(number, self.numbers(0.0, False)))
 
     def _other_moments(self) -> bool:
         """Whether somebody has put other vectors into `state` since the step before."""
@@ -222,21 +244,12 @@ class Optimizer:
         scratch = min(theta.size, BLOCK_BYTES // theta.itemsize)
         if self._scratch.shape[1] != scratch or self._scratch.dtype != theta.dtype:
             self._scratch = np.empty((2, scratch), theta.dtype)
-        self._compiled = None
-        if self.loop is not None and theta.size >= compiled.LEAST and self._written_twice():
-            self._compiled = compiled.compiled(self.loop)
         self._ready_for = theta, grad, *[self.state[name] for name in self.moments]
         self._cut = {}
 
-    def _written_twice(self) -> bool:
-        """Whether the class that has the loop has the `update_block` that would be called."""
-        owner = next((kind for kind in type(self).__mro__ if "loop" in vars(kind)), Optimizer)
-        own = type(self).update_block is not vars(owner)["update_block"]
-        return bool(self.moments) and not own and "update_block" not in self.__dict__
-
     def __getstate__(self) -> dict[str, Any]:
         """A copy shares no vector with the original."""
-        return {**self.__dict__, "_ready_for": (None, None), "_cut": {}, "_compiled": None}
+        return {**self.__dict__, "_ready_for": (None, None), "_cut": {}}
 
     @property
     def name(self) -> str:

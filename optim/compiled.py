@@ -6,15 +6,12 @@ writes each entry once. Numba is the extra `compiled`: without it nothing is mis
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 Loop = Callable[..., None]
-
-# Parameters from which on a loop is compiled: importing Numba and compiling take half a second,
-# won back after some thousand steps of so many parameters, or some hundred of ten times as many.
-LEAST = 100_000
 
 
 @lru_cache
@@ -25,7 +22,12 @@ def compiled(loop: Loop) -> Any:
     that do not begin at a cache line.
     """
     try:
-        from numba import njit
+        from numba import config, njit
     except ImportError:
+        return None
+    except Exception as error:  # it is there, but not what it is made of
+        warnings.warn(f"Numba cannot be used: {error}", RuntimeWarning, stacklevel=2)
+        return None
+    if getattr(config, "DISABLE_JIT", False):
         return None
     return njit(error_model="numpy", fastmath={"contract"})(loop)

@@ -22,7 +22,7 @@ def rmsprop(
 ) -> None:
     """The rule, entry by entry."""
     for i in range(theta.size):
-        g = grad[i] + penalty * theta[i]
+        g = grad[i] + penalty * theta[i] if penalty else grad[i]
         v = decay * square[i] + g * g
         theta[i] -= rate * g / (math.sqrt(v) + offset)
         square[i] = v

@@ -26,7 +26,7 @@ def momentum(
 ) -> None:
     """The rule with momentum, entry by entry."""
     for i in range(theta.size):
-        g = grad[i] + decay * theta[i]
+        g = grad[i] + decay * theta[i] if decay else grad[i]
         v = mu * velocity[i] + g
         theta[i] -= lr * (g + mu * v if nesterov else v)
         velocity[i] = v
@@ -45,6 +45,7 @@ class SGD(Optimizer):
     """
 
     loop = staticmethod(momentum)
+    loop_from = 1_000_000  # the vector operations are few: a fifth of what Adam wins
 
     def __init__(self, lr: float, momentum: float = 0.0, nesterov: bool = False) -> None:
         super().__init__(lr)

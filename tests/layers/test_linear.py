@@ -57,3 +57,9 @@ def test_sizes_are_whole_numbers(D, M, what):
 def test_rng_must_be_said():
     with pytest.raises(TypeError, match="rng"):
         Linear(2, 3)
+
+
+def test_parameters_of_another_byte_order():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    plain = Linear(3, 2, rng=0)
+    assert_array_equal(plain.astype(">f4").forward(x), plain.forward(x))

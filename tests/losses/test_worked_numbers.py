@@ -166,3 +166,9 @@ def test_penalties():
     assert L1(0.5).value(W) == 3
     L1(0.5).add_gradient(W, dW)
     np.testing.assert_array_equal(dW, [[10.5, 9.5], [10, 10.5]])
+
+
+def test_squared_error_of_scores_in_another_byte_order():
+    loss = MSE()
+    assert loss.forward(np.array([[1.0, 2.0]], ">f4"), np.zeros((1, 2))) == 2.5
+    np.testing.assert_array_equal(loss.backward(), [[1, 2]])

@@ -1,16 +1,21 @@
 """Rules as compiled loops: which rules take theirs, and the same steps as in vector operations."""
 
-import copy
 import math
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiment.threads import numerics
 from losses import L1, L2
-from optim import SGD, Adam, AdamW, RMSProp, compiled
+from optim import SGD, Adam, AdamW, Optimizer, RMSProp, compiled
 
+ROOT = Path(__file__).parent.parent.parent
 RULES = {
     "momentum": lambda: SGD(0.1, momentum=0.9),
     "nesterov": lambda: SGD(0.1, momentum=0.9, nesterov=True),
@@ -33,8 +38,13 @@ def ran(monkeypatch):
         return run
 
     monkeypatch.setattr(compiled, "compiled", in_python)
-    monkeypatch.setattr(compiled, "LEAST", 10)
+    loop_from(10, monkeypatch)
     return names
+
+
+def loop_from(entries, monkeypatch):
+    for kind in Optimizer, SGD:
+        monkeypatch.setattr(kind, "loop_from", entries)
 
 
 def test_a_loop_is_run_from_so_many_parameters_on(ran):
@@ -57,16 +67,71 @@ def halve(self, theta, grad, moments, scratch, decayed):
     np.multiply(theta, 0.5, out=theta)
 
 
-def test_a_rule_of_somebodys_own_is_not_replaced_by_the_loop(ran):
-    class Halving(Adam):
-        update_block = halve
+class Halving(Adam):
+    update_block = halve
 
-    put_in, theta = Adam(), np.ones(12)
-    put_in.update_block = halve.__get__(put_in)
-    for rule in Halving(), put_in:
-        rule.update(theta, np.ones(12))
+
+class Cooperative(AdamW, Halving):
+    """Python finds Halving's rule, for AdamW has none of its own."""
+
+
+class LoopAlone(Adam):
+    """A loop that stands beside no `update_block`."""
+
+    loop = staticmethod(Adam.loop)
+
+
+@pytest.mark.parametrize("kind", [Halving, Cooperative])
+def test_a_rule_of_somebodys_own_is_not_replaced_by_the_loop(ran, kind):
+    theta = np.ones(12)
+    kind().update(theta, np.ones(12))
     assert ran == []
+    np.testing.assert_array_equal(theta, np.full(12, 0.5))
+
+
+def test_nor_is_one_put_into_an_object_or_a_class_at_any_time(ran, monkeypatch):
+    rule, theta = Adam(), np.ones(12)
+    rule.update(theta, np.ones(12))
+    theta[...] = 1
+    rule.update_block = halve.__get__(rule)
+    rule.update(theta, np.ones(12))
+    monkeypatch.setattr(Adam, "update_block", halve)
+    Adam().update(theta, np.ones(12))
+    assert ran == ["adam"]
     np.testing.assert_array_equal(theta, np.full(12, 0.25))
+
+
+def test_a_loop_alone_is_not_run(ran):
+    LoopAlone().update(np.ones(12), np.ones(12))
+    assert ran == []
+
+
+def test_what_is_left_of_a_gradient_in_products_is_not_worth_a_loop(ran):
+    """Momentum in a Solver: the biases alone."""
+
+    class Part:
+        def add_to(self, vector, a, c):
+            vector[:11] *= c
+
+    SGD(0.1, momentum=0.9).update(np.ones(12), np.ones(12), 11, (), [Part()])
+    assert ran == []
+    SGD(0.1, momentum=0.9).update(np.ones(32), np.ones(32), 11, (), [Part()])
+    assert ran == ["momentum"]
+
+
+def test_vectors_of_another_byte_order_do_without(ran):
+    theta, swapped = np.ones(12), np.dtype(np.float64).newbyteorder()
+    Adam(0.1).update(theta.astype(swapped), np.ones(12, swapped))
+    assert ran == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_decay_of_what_is_infinite_is_none(rule, monkeypatch):
+    for least in 10**9, 1:
+        loop_from(least, monkeypatch)
+        theta = np.array([-np.inf, 1.0])
+        RULES[rule]().update(theta, np.zeros(2), 0)
+        np.testing.assert_array_equal(theta, [-np.inf, 1])
 
 
 def test_a_rule_with_numbers_of_its_own_keeps_the_loop(ran):
@@ -81,22 +146,51 @@ def test_a_rule_with_numbers_of_its_own_keeps_the_loop(ran):
     np.testing.assert_allclose(theta, -0.05)
 
 
-def test_a_copy_finds_its_own_loop(ran):
-    rule = Adam()
-    rule.update(np.ones(12), np.ones(12))
-    twin = copy.deepcopy(rule)
-    twin.update(np.ones(12), np.ones(12))
-    assert ran == ["adam", "adam"]
+def in_fresh_python(*lines):
+    """What the lines print, in a process of their own."""
+    return subprocess.run(
+        [sys.executable, "-W", "always", "-c", "\n".join(lines)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
 
 
-def test_without_numba_there_is_no_loop(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "numba", None)
-    assert compiled.compiled.__wrapped__(print) is None
-    monkeypatch.setattr(compiled, "compiled", compiled.compiled.__wrapped__)
-    monkeypatch.setattr(compiled, "LEAST", 1)
-    theta = np.zeros(3)
-    Adam(0.1).update(theta, np.ones(3))
-    np.testing.assert_allclose(theta, -0.1)
+UPDATE = (
+    "import numpy as np",
+    "from optim import Adam",
+    "theta = np.zeros(100_000, np.float32)",
+    "Adam(0.1).update(theta, np.ones_like(theta))",
+    "print(theta[0], theta[-1])",
+)
+
+
+@pytest.mark.parametrize(
+    ("stub", "warned"),
+    [
+        ("raise ImportError('no numba')", ""),
+        ("raise OSError('no llvmlite')", "RuntimeWarning: Numba cannot be used: no llvmlite"),
+    ],
+)
+def test_without_a_numba_that_works_there_is_no_loop(tmp_path, stub, warned):
+    (tmp_path / "numba.py").write_text(stub)
+    done = in_fresh_python("import sys", f"sys.path.insert(0, {str(tmp_path)!r})", *UPDATE)
+    assert done.stdout == "-0.1 -0.1\n"
+    assert warned in done.stderr
+    assert bool(warned) == bool(done.stderr)
+
+
+def test_where_numba_is_told_not_to_compile_there_is_no_loop():
+    pytest.importorskip("numba")
+    done = in_fresh_python(
+        "import os", "os.environ['NUMBA_DISABLE_JIT'] = '1'", *UPDATE,
+        "from optim import compiled",
+        "print(compiled.compiled(Adam.loop))",
+    )  # fmt: skip
+    assert done.stdout == "-0.1 -0.1\nNone\n"
+
+
+def test_a_checkpoint_says_which_numba_there_was():
+    pytest.importorskip("numba")
+    assert numerics()["numba"] == version("numba")
 
 
 @given(
@@ -123,7 +217,7 @@ def test_compiled_steps_are_those_in_vector_operations(
     for least in 10**9, 1:
         theta, optimizer = start.copy()[first:], RULES[rule]()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(compiled, "LEAST", least)
+            loop_from(least, patch)
             for grad in gradients:
                 optimizer.update(theta, grad, n, penalties)
         assert theta.dtype == kind
@@ -136,7 +230,7 @@ def test_compiled_steps_are_those_in_vector_operations(
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_what_is_not_finite_stays_so(rule, value, monkeypatch):
     pytest.importorskip("numba")
-    monkeypatch.setattr(compiled, "LEAST", 1)
+    loop_from(1, monkeypatch)
     theta, grad = np.ones(40, np.float32), np.ones(40, np.float32)
     grad[7] = value
     with np.errstate(invalid="ignore"):

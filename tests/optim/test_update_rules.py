@@ -30,7 +30,8 @@ def way(request, monkeypatch):
         pytest.importorskip("numba")
     if request.param == "loop":
         monkeypatch.setattr(compiled, "compiled", lambda loop: loop)
-    monkeypatch.setattr(compiled, "LEAST", 10**9 if request.param == "vectors" else 1)
+    for kind in Optimizer, SGD:
+        monkeypatch.setattr(kind, "loop_from", 10**9 if request.param == "vectors" else 1)
     return request.param
 
 
