@@ -35,6 +35,7 @@ from benchmarks.programs import SHAPES, Handgrad, Job
 from benchmarks.step import CHECKED_STEPS, DEEP, LOSS_AGREES
 from benchmarks.table import (
     Report,
+    installed,
     interleaved,
     limit_threads,
     parser,
@@ -83,6 +84,11 @@ def first_dx() -> Any:
 def whole_update() -> Any:
     """Each operation of the update passes over the whole vector."""
     return patch.object(optim.base, "BLOCK_BYTES", HUGE)
+
+
+def vector_operations() -> Any:
+    """The update rule is its vector operations, however many the parameters."""
+    return patch.object(optim.Optimizer, "loop_from", HUGE)
 
 
 def penalty_gradient() -> Any:
@@ -161,6 +167,7 @@ TRICKS: dict[str, Off] = {
     "W − xᵀ dout in one call": multiplied_out,
     "gradients written in place": copied_gradients,
     "no dx for the first layer": first_dx,
+    "rule as a compiled loop": vector_operations,
     "blocked update": whole_update,
     "the penalty as a factor": penalty_gradient,
     "sums of vectors by the BLAS": numpy_alone,
@@ -176,10 +183,13 @@ TRICKS: dict[str, Off] = {
 BESIDE: dict[str, Off] = {
     "calls played again": multiplied_out,
     "gradients written in place": by_layers,
+    "blocked update": vector_operations,
     "the penalty as a factor": multiplied_out,
     "sums of vectors by the BLAS": multiplied_out,
 }
-WITH_ADAM = {"blocked update"}  # whose rule is seven operations; plain SGD's is one
+# Whose rule is seven operations; plain SGD's is one.
+WITH_ADAM = {"rule as a compiled loop", "blocked update"}
+NEEDS_NUMBA = {"rule as a compiled loop"}
 OTHER_SAMPLES = {"order drawn once per epoch"}
 
 # -- measured ------------------------------------------------------------------------------
@@ -194,6 +204,9 @@ def main() -> None:
     made.add_argument("--steps", type=positive, help="of an epoch, instead of each shape's own")
     made.add_argument("--budget", type=float, default=25, help="seconds a trick and shape (25)")
     options = made.parse_args()
+    if not installed("numba"):
+        tell("numba is not installed: what it compiles is left out")
+        options.tricks = [trick for trick in options.tricks if trick not in NEEDS_NUMBA]
     limit_threads(options.threads)
     report = Report("tricks", options)
     report.line(f"{options.rounds} interleaved pairs; what a step saves: µs; % of it without")
