@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ import numpy as np
 from benchmarks.programs import SHAPES, Job, Shape, our_net
 from benchmarks.table import (
     Report,
+    installed,
     limit_threads,
     parser,
     positive,
@@ -117,16 +119,21 @@ def peaks(report: Report, options: Any) -> None:
         "Copies: the batch, and the parameters before an epoch's last step, for the history. "
         "Evaluation: the inputs and outputs of up to 1,000 samples after an epoch."
     )
+    if installed("numba"):
+        numba = statistics.median(run["numba"] / MB for run in runs)
+        report.line(f"Numba, and what it compiled, take {numba:.0f} MB besides.")
 
 
 def peak(name: str) -> dict[str, Any]:
     """Bytes at the peak of training this shape, over those before, and what must be held."""
     train(Job.make(Shape(64, (64, 100, 10), 20)))  # libraries and the BLAS have theirs
+    without = status()["VmRSS"]
+    train(Job.make(Shape(64, (1100, 100, 10), 2)))  # and Numba, if it is there
     before = status()["VmRSS"]
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
     job = Job.make(SHAPES[name])
     train(job)
-    return {"peak": status()["VmHWM"] - before, "held": held(job)}
+    return {"peak": status()["VmHWM"] - before, "held": held(job), "numba": before - without}
 
 
 def train(job: Job, epochs: int = 2) -> None:
