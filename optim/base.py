@@ -40,7 +40,9 @@ def add_penalties(block: Block, dW: Array, penalties: Sequence[Any], out: Array)
 def decays(
     penalties: Sequence[Any], rate: float = 1.0, least: float = 0.0
 ) -> tuple[float, Sequence[Any]]:
-    """What penalties take from the weights at a rate, and those that take no more than `least`."""
+    """The penalties that are weight decay, of which the gradient is a number times W: the sum of
+    these numbers times `rate`; and the others, among them those for which it is `least` or less.
+    """
     decay, others = 0.0, []
     for penalty in penalties:
         own = rate * getattr(penalty, "as_weight_decay", 0.0)
