@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -26,7 +27,7 @@ def blas_threads(threads: int | None, scipy_too: bool = False) -> Iterator[None]
 def numerics() -> dict[str, str]:
     """What the last bits of a result depend on: NumPy, its BLAS, the processor, the threads, Numba.
 
-    Whether Numba is there, and not only where it is used: an update rule may be compiled by it.
+    Of Numba, which may compile an update rule, whether it is installed and not told to be off.
     """
     from importlib.metadata import PackageNotFoundError, version
 
@@ -41,5 +42,6 @@ def numerics() -> dict[str, str]:
                     known[f"BLAS {key}".replace("_", " ")] = str(library[key])
             break
     with suppress(PackageNotFoundError):
-        known["numba"] = version("numba")
+        off = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+        known["numba"] = version("numba") + ", off" * off
     return known

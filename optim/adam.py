@@ -46,7 +46,6 @@ class Adam(Optimizer):
 
     moments = ("mean", "square")
     loop = staticmethod(adam)
-    weight_decay: float = 0.0  # AdamW's
 
     def __init__(
         self, lr: float = 1e-3, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
@@ -63,17 +62,11 @@ class Adam(Optimizer):
         self._rate, self._offset = self.lr * correction / root, self.epsilon / root
 
     def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
-        return decay, self._keep(decayed), self.beta1, self.beta2, self._rate, self._offset
-
-    def _keep(self, decayed: bool) -> float:
-        """What is left of a parameter before the step."""
-        return 1 - self.lr * self.weight_decay if decayed else 1.0
+        return decay, 1.0, self.beta1, self.beta2, self._rate, self._offset
 
     def update_block(
         self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
     ) -> None:
-        if decayed > 0 and self.weight_decay > 0:
-            np.multiply(theta[:decayed], self._keep(True), out=theta[:decayed])
         mean, square = moments
         axpby(1, grad, self.beta1, mean, scratch)
         np.square(grad, out=scratch)
@@ -100,6 +93,8 @@ class AdamW(Adam):
             form (the decay is multiplied by the learning rate).
     """
 
+    loop = staticmethod(adam)
+
     def __init__(
         self,
         lr: float = 1e-3,
@@ -110,6 +105,21 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(lr, beta1, beta2, epsilon)
         self.weight_decay = number(self, "weight_decay", weight_decay, least=0)
+
+    def _keep(self) -> float:
+        """What is left of a weight before the step."""
+        return 1 - self.lr * self.weight_decay
+
+    def numbers(self, decay: float, decayed: bool) -> tuple[float, ...]:
+        keep = self._keep() if decayed else 1.0
+        return decay, keep, self.beta1, self.beta2, self._rate, self._offset
+
+    def update_block(
+        self, theta: Array, grad: Array, moments: list[Array], scratch: Array, decayed: int
+    ) -> None:
+        if decayed > 0 and self.weight_decay != 0:
+            np.multiply(theta[:decayed], self._keep(), out=theta[:decayed])
+        super().update_block(theta, grad, moments, scratch, decayed)
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, weight_decay={self.weight_decay})"

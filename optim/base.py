@@ -53,6 +53,10 @@ def decays(
     return decay, others
 
 
+def native_and_writeable(vector: Array) -> bool:
+    return vector.dtype.isnative and vector.flags.writeable
+
+
 class Optimizer:
     """Changes a vector of parameters, in place, by the gradient of what is to become small.
 
@@ -74,12 +78,11 @@ class Optimizer:
     # Adam wins back in some 6,000 steps of so many entries, or 700 of ten times as many.
     loop_from: int = 100_000
 
-    _beside_loop: Any = None  # the `update_block` of the class that has the loop
+    _beside_loop: Any = None  # the `update_block` of a class that has the loop, too
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "loop" in vars(cls):
-            cls._beside_loop = vars(cls).get("update_block")
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._beside_loop = vars(cls).get("update_block") if "loop" in vars(cls) else None
 
     def __init__(self, lr: float) -> None:
         self.lr = number(self, "lr", lr, above=0)
@@ -139,12 +142,19 @@ class Optimizer:
         """The loop, compiled, if it is worth it for so many entries, and the rule is as written."""
         if self.loop is None or entries < self.loop_from or not self.moments:
             return None
-        kind = type(self)
-        own = "update_block" in self.__dict__ or kind.update_block is not kind._beside_loop
-        if own or not (theta.dtype.isnative and theta.flags.writeable):
+        vectors = theta, *[self.state[name] for name in self.moments]
+        if not (self._written_twice() and all(map(native_and_writeable, vectors))):
             return None
-        loop: compiled.Loop | None = compiled.compiled(self.loop)
-        return loop
+        return compiled.compiled(getattr(self.loop, "__func__", self.loop))
+
+    def _written_twice(self) -> bool:
+        """Whether each `loop` and each `update_block` of its classes stands beside the other."""
+        kinds = [vars(kind) for kind in type(self).__mro__ if kind is not Optimizer]
+        return "update_block" not in self.__dict__ and all(
+            kind.get("update_block", False) is kind.get("_beside_loop")
+            for kind in kinds
+            if "loop" in kind or "update_block" in kind
+        )
 
     def _run(self, loop: compiled.Loop, block: Block, dpart: Array, decay: float) -> None:
         """The loop over the two parts of a block, that of the weights and that of the rest."""

@@ -72,7 +72,17 @@ class Halving(Adam):
 
 
 class Cooperative(AdamW, Halving):
-    """Python finds Halving's rule, for AdamW has none of its own."""
+    """AdamW's rule asks Python for the next one, which is Halving's."""
+
+
+class Mixin:
+    """Not an Optimizer."""
+
+    update_block = halve
+
+
+class Mixed(Mixin, Adam):
+    """Python finds the mixin's rule."""
 
 
 class LoopAlone(Adam):
@@ -81,10 +91,10 @@ class LoopAlone(Adam):
     loop = staticmethod(Adam.loop)
 
 
-@pytest.mark.parametrize("kind", [Halving, Cooperative])
+@pytest.mark.parametrize("kind", [Halving, Cooperative, Mixed])
 def test_a_rule_of_somebodys_own_is_not_replaced_by_the_loop(ran, kind):
     theta = np.ones(12)
-    kind().update(theta, np.ones(12))
+    kind().update(theta, np.ones(12), 0)
     assert ran == []
     np.testing.assert_array_equal(theta, np.full(12, 0.5))
 
@@ -104,6 +114,62 @@ def test_nor_is_one_put_into_an_object_or_a_class_at_any_time(ran, monkeypatch):
 def test_a_loop_alone_is_not_run(ran):
     LoopAlone().update(np.ones(12), np.ones(12))
     assert ran == []
+
+
+class Unweighed(AdamW):
+    """Its own rule leaves AdamW's decay out."""
+
+    def update_block(self, *arguments):
+        Adam.update_block(self, *arguments)
+
+
+def test_adams_rule_decays_nothing(ran):
+    for kind, size in (Adam, 4), (Adam, 12), (Unweighed, 12):
+        rule, theta = kind(0.1), np.full(size, 100.0)
+        rule.weight_decay = 0.5  # Adam has none: a subclass's own
+        rule.update(theta, np.ones(size))
+        np.testing.assert_allclose(theta, 99.9)
+    assert ran == ["adam"]
+
+
+class OwnLoop(Optimizer):
+    """A rule of somebody's own, written twice; its loop is a plain function of the class."""
+
+    moments = ("seen",)
+
+    def loop(theta, grad, seen, lr):
+        for i in range(theta.size):
+            theta[i] -= lr * grad[i]
+            seen[i] += 1
+
+    def numbers(self, decay, decayed):
+        return (self.lr,)
+
+    def update_block(self, theta, grad, moments, scratch, decayed):
+        theta -= self.lr * grad
+        moments[0][...] += 1
+
+
+def test_a_loop_of_somebodys_own_is_run(ran):
+    rule, theta = OwnLoop(0.5), np.zeros(12)
+    rule.update(theta, np.ones(12))
+    assert ran == ["loop"]
+    np.testing.assert_array_equal(theta, -0.5)
+    np.testing.assert_array_equal(rule.state["seen"], 1)
+
+
+def test_a_class_made_with_words_is_made(ran):
+    class Named:
+        def __init_subclass__(cls, name, **options):
+            super().__init_subclass__(**options)
+            cls.called = name
+
+    class Mine(Adam, Named, name="mine"):
+        pass
+
+    assert Mine.called == "mine"
+    Mine().update(np.ones(12), np.ones(12))
+    assert ran == ["adam"]
 
 
 def test_what_is_left_of_a_gradient_in_products_is_not_worth_a_loop(ran):
@@ -166,7 +232,8 @@ UPDATE = (
 @pytest.mark.parametrize(
     ("stub", "warned"),
     [
-        ("raise ImportError('no numba')", ""),
+        ("raise ModuleNotFoundError(name='numba')", ""),
+        ("raise ImportError('an older NumPy')", "Numba cannot be used: an older NumPy"),
         ("raise OSError('no llvmlite')", "RuntimeWarning: Numba cannot be used: no llvmlite"),
     ],
 )
@@ -188,9 +255,11 @@ def test_where_numba_is_told_not_to_compile_there_is_no_loop():
     assert done.stdout == "-0.1 -0.1\nNone\n"
 
 
-def test_a_checkpoint_says_which_numba_there_was():
+def test_a_checkpoint_says_which_numba_there_was(monkeypatch):
     pytest.importorskip("numba")
     assert numerics()["numba"] == version("numba")
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert numerics()["numba"] == f"{version('numba')}, off"
 
 
 @given(
