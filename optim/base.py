@@ -90,7 +90,7 @@ class Optimizer:
         self.steps = 0
         self._scratch: Array = np.empty((2, 0), np.float32)
         self._ready_for: tuple[Any, ...] = None, None  # theta, the gradient, the moments
-        self._cut: dict[tuple[int, int], list[Block]] = {}
+        self._cut: dict[tuple[int, int, bool], list[Block]] = {}
 
     def update(
         self,
@@ -126,7 +126,8 @@ class Optimizer:
         loop, decay = self._compiled(theta, theta.size - begin), 0.0
         if loop is not None:
             decay, penalties = decays(penalties)
-        for block in self._blocks(begin, n_decayed):
+        whole = loop is not None and not penalties  # one pass, for which blocks win nothing
+        for block in self._blocks(begin, n_decayed, whole):
             dpart = block.grad
             n = block.decayed
             if penalties and n > 0:
@@ -217,19 +218,23 @@ class Optimizer:
         self.steps = count(self, "steps", steps, least=0)
         self._ready_for = None, None
 
-    def _blocks(self, begin: int, n_decayed: int) -> list[Block]:
-        """The vectors from `begin` on, in blocks; as a rule those of the step before."""
-        if (begin, n_decayed) in self._cut:
-            return self._cut[begin, n_decayed]
+    def _blocks(self, begin: int, n_decayed: int, whole: bool = False) -> list[Block]:
+        """The vectors from `begin` on, in blocks; as a rule those of the step before.
+
+        whole: in one, without room for more.
+        """
+        if (begin, n_decayed, whole) in self._cut:
+            return self._cut[begin, n_decayed, whole]
         theta, grad = self._ready_for[:2]
-        blocks, length, size = [], self._scratch.shape[1], theta.size
+        blocks, size = [], theta.size
+        length = size if whole else self._scratch.shape[1]
         for start in range(begin, size, max(length, 1)):
             here = slice(start, min(start + length, size))
             moments = [self.state[name][here] for name in self.moments]
             spare, total = self._scratch[:, : here.stop - start]
             decayed = min(max(n_decayed - start, 0), here.stop - start)
             blocks.append(Block(theta[here], grad[here], moments, spare, total, decayed))
-        self._cut[begin, n_decayed] = blocks
+        self._cut[begin, n_decayed, whole] = blocks
         return blocks
 
     def _prepare(self, theta: Array, grad: Array) -> None:
