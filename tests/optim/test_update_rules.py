@@ -395,6 +395,14 @@ def test_a_rate_in_float32_loses_no_penalty_in_float64(strength):
     np.testing.assert_allclose(1 - theta, 0.02 * strength, rtol=1e-6)
 
 
+def test_a_rate_of_0_moves_nothing(make):
+    """The end of a schedule."""
+    rule, theta = make(), np.array([1.0, -2, 3])
+    rule.lr = 0.0
+    rule.update(theta, np.ones(3), 2, [L2(0.1), L1(0.1)])
+    np.testing.assert_array_equal(theta, [1, -2, 3])
+
+
 def test_a_penalty_on_another_float_type_is_added():
     theta = np.ones(3, np.float16)
     assert SGD(0.1).absorb([L2(0.1)], theta.dtype) != []
