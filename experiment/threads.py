@@ -1,4 +1,4 @@
-"""The BLAS: how many threads it may use, and what decides the last bits of a product."""
+"""The BLAS: how many threads it may use; and what decides the last bits of a result."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def numerics() -> dict[str, str]:
                     known[f"BLAS {key}".replace("_", " ")] = str(library[key])
             break
     with suppress(PackageNotFoundError):
-        off = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
-        known["numba"] = version("numba") + ", off" * off
+        known["numba"] = version("numba")
+        if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+            known["numba"] += ", off"
     return known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FunctionType, ModuleType
 from typing import Any, Self
 
@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Gradients = dict[str, Array]
+
+# The sums over the last axis, which stays, with length 1.
+row_sums = partial(np.add.reduce, axis=-1, keepdims=True)
 
 NO_HOLDERS = (np.ndarray, str, bytes, int, float, type, ModuleType, FunctionType)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from layers import initialize
-from layers.base import Array, Gradients, Layer
+from layers.base import Array, Gradients, Layer, row_sums
 from layers.batch_norm import one_over_sigma
-
-total = partial(np.add.reduce, axis=-1, keepdims=True)
 
 
 class LayerNorm(Layer):
@@ -47,7 +44,7 @@ class LayerNorm(Layer):
         D = gamma.size
         if x.ndim == 0 or x.shape[-1] != D:
             raise ValueError(f"LayerNorm: x has shape {x.shape}, expected (…, {D})")
-        mean = self.into("mean", np.divide, self.into("mean", total, x), D)
+        mean = self.into("mean", np.divide, self.into("mean", row_sums, x), D)
         normed = self.into("normed", np.subtract, x, mean)
         var = self.into("var", np.divide, self.into("var", inner, normed, normed), D)
         inverse = self.into("inverse", one_over_sigma, var, self.epsilon)
@@ -62,7 +59,7 @@ class LayerNorm(Layer):
         D = gamma.size
         g = self.into("g", np.multiply, dout, gamma)
         along = self.into("along", np.divide, self.into("along", inner, g, normed), D)
-        mean = self.into("mean g", np.divide, self.into("mean g", total, g), D)
+        mean = self.into("mean g", np.divide, self.into("mean g", row_sums, g), D)
         g = self.into("g", np.subtract, g, mean)
         dx = self.into("dx", np.multiply, normed, along)
         dx = self.into("dx", np.subtract, g, dx)

@@ -6,10 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from layers.base import Array, Gradients, Layer
+from layers.base import Array, Gradients, Layer, row_sums
 
 largest = partial(np.maximum.reduce, axis=-1, keepdims=True)
-total = partial(np.add.reduce, axis=-1, keepdims=True)
 
 
 class Softmax(Layer):
@@ -36,11 +35,11 @@ class Softmax(Layer):
             raise ValueError(f"Softmax: x has shape {x.shape}, expected (…, C) with C ≥ 1")
         y = self.into("y", np.subtract, x, self.into("m", largest, x))
         y = self.into("y", np.exp, y)
-        y = self.into("y", np.divide, y, self.into("sum", total, y))
+        y = self.into("y", np.divide, y, self.into("sum", row_sums, y))
         return self.keep(self.fresh(y), y)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, y = self.recall(dout)
         dx = self.into("dx", np.multiply, dout, y)
-        dx = self.into("dx", np.subtract, dout, self.into("along", total, dx))
+        dx = self.into("dx", np.subtract, dout, self.into("along", row_sums, dx))
         return self.into("dx", np.multiply, dx, y), {}

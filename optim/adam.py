@@ -23,7 +23,7 @@ def adam(
     rate: float,
     offset: float,
 ) -> None:
-    """The rule of both, entry by entry."""
+    """The rule of both, entry by entry: g ← g + decay θ, and θ ← keep θ − lr m̂ / (√v̂ + ε)."""
     for i in range(theta.size):
         g = grad[i] + decay * theta[i] if decay else grad[i]
         m = beta1 * mean[i] + g

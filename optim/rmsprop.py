@@ -15,15 +15,15 @@ def rmsprop(
     theta: Array,
     grad: Array,
     square: Array,
-    penalty: float,
     decay: float,
+    rho: float,
     rate: float,
     offset: float,
 ) -> None:
-    """The rule, entry by entry."""
+    """The rule, entry by entry, and g ← g + decay θ."""
     for i in range(theta.size):
-        g = grad[i] + penalty * theta[i] if penalty else grad[i]
-        v = decay * square[i] + g * g
+        g = grad[i] + decay * theta[i] if decay else grad[i]
+        v = rho * square[i] + g * g
         theta[i] -= rate * g / (math.sqrt(v) + offset)
         square[i] = v
 

@@ -24,7 +24,7 @@ def momentum(
     lr: float,
     nesterov: float,
 ) -> None:
-    """The rule with momentum, entry by entry."""
+    """The rule with momentum, entry by entry, and g ← g + decay θ."""
     for i in range(theta.size):
         g = grad[i] + decay * theta[i] if decay else grad[i]
         v = mu * velocity[i] + g

@@ -191,6 +191,17 @@ def test_vectors_of_another_byte_order_do_without(ran):
     assert ran == []
 
 
+@pytest.mark.parametrize("locked", ["theta", "mean"])
+def test_a_vector_that_may_not_be_written_is_refused_as_by_numpy(ran, locked):
+    rule, theta = Adam(0.1), np.ones(12)
+    rule.update(theta, np.ones(12))
+    vector = theta if locked == "theta" else rule.state[locked]
+    vector.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        rule.update(theta, np.ones(12))
+    assert ran == ["adam"]
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_no_decay_of_what_is_infinite_is_none(rule, monkeypatch):
     for least in 10**9, 1:
