@@ -1,4 +1,4 @@
-"""Sums in place: calls of the BLAS under NumPy that NumPy does not offer.
+"""Calls of the BLAS under NumPy that NumPy does not offer: sums in place, work for its threads.
 
 NumPy multiplies matrices with a BLAS of its own, whose product can be added to what stands in the
 result's place, and which adds a multiple of a vector to another in one pass, on all its threads. It
@@ -17,7 +17,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 # What the functions are called in NumPy's wheels; the 64 says that they take 64-bit sizes.
-NAMES = ("scipy_cblas_{}64_", "cblas_{}64_")
+NAMES = ("scipy_{}64_", "{}64_")
 TYPES = {np.dtype(np.float32): ("s", ctypes.c_float), np.dtype(np.float64): ("d", ctypes.c_double)}
 ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
 
@@ -30,15 +30,19 @@ ONE = size(1)
 @lru_cache(maxsize=16)
 def function(name: str, dtype: np.dtype[Any]) -> Any:
     """`gemm`, `axpy`, … for a float type; None if it is not to be found."""
+    return named(f"cblas_{TYPES[dtype][0]}{name}") if dtype in TYPES else None
+
+
+def named(name: str, result: Any = None, patterns: tuple[str, ...] = NAMES) -> Any:
+    """A function of the BLAS under NumPy, and the type of its result; None if there is none."""
     linked = getattr(getattr(np.linalg, "_umath_linalg", None), "__file__", None)
-    if linked is None or dtype not in TYPES:
+    if linked is None:
         return None
     library = ctypes.CDLL(linked)  # names of what this file is linked with are found in it, too
-    letter, _ = TYPES[dtype]
-    for pattern in NAMES:
-        found = getattr(library, pattern.format(letter + name), None)
+    for pattern in patterns:
+        found = getattr(library, pattern.format(name), None)
         if found is not None:
-            found.restype = None
+            found.restype = result
             return found
     return None
 
@@ -136,3 +140,57 @@ class Product:
             )
         self._vector = vector
         self._at.value = vector.ctypes.data + self._start * vector.itemsize
+
+
+# -- work for the threads of the BLAS ------------------------------------------------------
+
+# OpenBLAS cuts the vectors of its own operations in parts, one for each of its threads, by a
+# function with this name, which is not part of its interface, but has been the same since 2010.
+SPLIT = "blas_level1_thread"
+SPLITS = b"OpenBLAS 0.3."  # the versions it was read in
+POSIX_THREADS = 1  # what OpenBLAS is built with
+SINGLE = 2  # the type of the vectors: entries of
+STEP = 4  # bytes
+NONE, NOWHERE, ZERO = size(0), address(0), ctypes.byref(ctypes.c_double(0))
+
+
+@lru_cache(maxsize=1)
+def splitter() -> tuple[Any, Any] | None:
+    """The function that cuts work in parts, and the one that tells how many threads there may be.
+
+    None where NumPy stands on another BLAS, or one with other threads.
+    """
+    split, count = named(SPLIT, patterns=("{}",)), named("openblas_get_num_threads", ctypes.c_int)
+    config = named("openblas_get_config", ctypes.c_char_p)
+    kind = named("openblas_get_parallel", ctypes.c_int)
+    if not (split and count and config and kind) or kind() != POSIX_THREADS:
+        return None
+    return (split, count) if config().startswith(SPLITS) else None
+
+
+def threads() -> int:
+    """How many threads of the BLAS may be given work (`in_parts`) now: 1 if none but this one."""
+    found = splitter()
+    return found[1]() if found else 1
+
+
+def in_parts(part: int, entries: int, data: int, threads: int) -> None:
+    """Give each of so many threads a part of 0 … entries, and wait for all.
+
+    The BLAS's own threads are awake between two products, so that this takes no longer than one
+    of its sums; other threads beside them would wait for one another by turning round.
+
+    part: the address of a C function, which is called without Python's lock, as
+          part(count, entries, 0, 0.0f, STEP · begin, 1, 0, 0, data, 0, unused)
+          for the entries begin … begin + count. (Integers are of 64 bits, addresses among them.)
+    data: the address of what it needs.
+    """
+    split, _ = splitter() or (None, None)
+    if split is None:
+        raise RuntimeError("in_parts: the BLAS under NumPy cannot be given work")
+    n = size(entries)
+    split(
+        *(SINGLE, n, n, NONE, ZERO),
+        *(NOWHERE, ONE, NOWHERE, NONE, address(data), NONE),
+        *(address(part), threads),
+    )

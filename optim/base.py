@@ -139,7 +139,7 @@ class Optimizer:
             else:
                 self.update_block(block.theta, dpart, block.moments, block.spare, block.decayed)
 
-    def _compiled(self, theta: Array, entries: int) -> compiled.Loop | None:
+    def _compiled(self, theta: Array, entries: int) -> compiled.Compiled | None:
         """The loop, compiled, if it is worth it for so many entries, and the rule is as written."""
         if self.loop is None or entries < self.loop_from or not self.moments:
             return None
@@ -157,14 +157,14 @@ class Optimizer:
             if "loop" in kind or "update_block" in kind
         )
 
-    def _run(self, loop: compiled.Loop, block: Block, dpart: Array, decay: float) -> None:
+    def _run(self, loop: compiled.Compiled, block: Block, dpart: Array, decay: float) -> None:
         """The loop over the two parts of a block, that of the weights and that of the rest."""
         n, size, number = block.decayed, block.theta.size, dpart.dtype.type
         vectors = block.theta, dpart, *block.moments
         if n > 0:
-            loop(*[v[:n] for v in vectors], *map(number, self.numbers(decay, True)))
+            loop([v[:n] for v in vectors], [*map(number, self.numbers(decay, True))])
         if n < size:
-            loop(*[v[n:] for v in vectors], *map(number, self.numbers(0.0, False)))
+            loop([v[n:] for v in vectors], [*map(number, self.numbers(0.0, False))])
 
     def _other_moments(self) -> bool:
         """Whether somebody has put other vectors into `state` since the step before."""

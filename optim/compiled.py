@@ -7,19 +7,50 @@ writes each entry once. Numba is the extra `compiled`: without it nothing is mis
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+import blas
+from optim.in_parts import InParts
+
+Array = npt.NDArray[Any]
 Loop = Callable[..., None]
+
+LEAST_PART = 100_000  # entries of a thread: with fewer it has hardly begun
+
+
+class Compiled:
+    """A loop as machine code for whatever float type it is called with.
+
+    A loop is given parts of its vectors, several at once on as many threads. It should read all it
+    needs of an entry before it writes: it is then as quick for vectors that do not begin at a
+    cache line. It does not hear `np.errstate`.
+    """
+
+    def __init__(self, machine_code: Loop) -> None:
+        self._machine_code = machine_code
+        self._in_parts: dict[tuple[np.dtype[Any], int, int], InParts] = {}
+
+    def __call__(self, vectors: Sequence[Array], numbers: Sequence[float]) -> None:
+        """The loop over vectors of one length."""
+        threads = min(blas.threads(), vectors[0].size // LEAST_PART)
+        if threads > 1:
+            key = vectors[0].dtype, len(vectors), len(numbers)
+            if key not in self._in_parts:
+                self._in_parts[key] = InParts(self._machine_code, *key)
+            if self._in_parts[key].works:
+                self._in_parts[key].run(vectors, numbers, threads)
+                return
+        self._machine_code(*vectors, *numbers)
 
 
 @lru_cache
-def compiled(loop: Loop) -> Loop | None:
-    """The loop as machine code for whatever float type it is called with; None without Numba.
-
-    A loop should read all it needs of an entry before it writes: it is then as quick for vectors
-    that do not begin at a cache line. It does not hear `np.errstate`.
-    """
+def compiled(loop: Loop) -> Compiled | None:
+    """The loop, compiled; None without Numba."""
     try:
         from numba import config, njit
     except Exception as error:
@@ -28,5 +59,4 @@ def compiled(loop: Loop) -> Loop | None:
         return None
     if getattr(config, "DISABLE_JIT", False):
         return None
-    machine_code: Loop = njit(error_model="numpy", fastmath={"contract"})(loop)
-    return machine_code
+    return Compiled(njit(error_model="numpy", fastmath={"contract"})(loop))

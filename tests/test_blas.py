@@ -1,10 +1,14 @@
-"""Sums in place against sums by hand."""
+"""Sums in place against sums by hand; work for the BLAS's threads."""
+
+import ctypes
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from threadpoolctl import threadpool_limits
 
 import blas
 
@@ -144,3 +148,53 @@ def test_what_may_not_be_written_is_not():
 def test_other_types_have_none():
     assert not blas.there(np.dtype(np.float16))
     assert not blas.there(np.dtype(complex))
+
+
+@pytest.mark.skipif(blas.threads() < 2, reason="one thread, or another BLAS")
+@pytest.mark.parametrize("entries", [1, 2, 7, 1000])
+def test_each_thread_is_given_a_part(entries):
+    integer, address, real = ctypes.c_int64, ctypes.c_size_t, ctypes.c_float
+    kinds = (integer, integer, integer, real, address, integer, address, integer, address, integer)
+    handed = []
+
+    def part(*arguments):
+        handed.append((*arguments[:-1], threading.get_native_id()))
+
+    function = ctypes.CFUNCTYPE(None, *kinds, address)(part)
+    threads = blas.threads()
+    blas.in_parts(ctypes.cast(function, ctypes.c_void_p).value, entries, 1234, threads)
+    begin = 0
+    for count, total, k, alpha, start, a, b, c, data, d, _ in sorted(handed, key=lambda p: p[4]):
+        assert start == blas.STEP * begin
+        assert (total, k, alpha, a, b, c, data, d) == (entries, 0, 0, 1, 0, 0, 1234, 0)
+        begin += count
+    assert begin == entries
+    assert len({thread for *_, thread in handed}) == len(handed) == min(entries, threads)
+
+
+def test_there_are_as_many_threads_as_the_blas_is_limited_to():
+    with threadpool_limits(1):
+        assert blas.threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("blas_level1_thread", None),
+        ("openblas_get_config", None),
+        ("openblas_get_config", lambda: b"OpenBLAS 0.4.0"),
+        ("openblas_get_parallel", lambda: 2),
+    ],
+)
+def test_another_blas_is_given_no_work(name, result, monkeypatch):
+    """None that was not read."""
+    named = blas.named
+    monkeypatch.setattr(blas, "named", lambda n, *rest, **more: (
+        result if n == name else named(n, *rest, **more)))  # fmt: skip
+    blas.splitter.cache_clear()
+    try:
+        assert blas.threads() == 1
+        with pytest.raises(RuntimeError, match="cannot be given work"):
+            blas.in_parts(0, 1, 0, 2)
+    finally:
+        blas.splitter.cache_clear()

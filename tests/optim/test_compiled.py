@@ -31,9 +31,9 @@ def ran(monkeypatch):
     names = []
 
     def in_python(loop):
-        def run(*arguments):
+        def run(vectors, numbers):
             names.append(loop.__name__)
-            loop(*arguments)
+            loop(*vectors, *numbers)
 
         return run
 

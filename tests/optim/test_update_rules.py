@@ -1,7 +1,7 @@
 """Update rules: steps worked by hand, blocks, types, errors, saving and going on.
 
-Each test runs three times: with the rule in vector operations, with its loop over the entries as
-Python runs it, and with this loop compiled, if Numba is installed.
+Each test runs four times: with the rule in vector operations, with its loop over the entries as
+Python runs it, and, if Numba is installed, with this loop compiled, whole and in parts.
 """
 
 import copy
@@ -24,12 +24,18 @@ RULES = {
 }
 
 
-@pytest.fixture(params=["vectors", "loop", "compiled"], autouse=True)
+def in_python(loop):
+    return lambda vectors, numbers: loop(*vectors, *numbers)
+
+
+@pytest.fixture(params=["vectors", "loop", "compiled", "in parts"], autouse=True)
 def way(request, monkeypatch):
-    if request.param == "compiled":
+    if request.param in ("compiled", "in parts"):
         pytest.importorskip("numba")
     if request.param == "loop":
-        monkeypatch.setattr(compiled, "compiled", lambda loop: loop)
+        monkeypatch.setattr(compiled, "compiled", in_python)
+    if request.param == "in parts":
+        monkeypatch.setattr(compiled, "LEAST_PART", 1)
     for kind in Optimizer, SGD:
         monkeypatch.setattr(kind, "loop_from", 10**9 if request.param == "vectors" else 1)
     return request.param
