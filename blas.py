@@ -8,6 +8,7 @@ is found by name in NumPy's wheels; where NumPy stands on another BLAS, `there` 
 from __future__ import annotations
 
 import ctypes
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -144,14 +145,12 @@ class Product:
 
 # -- work for the threads of the BLAS ------------------------------------------------------
 
-# OpenBLAS cuts the vectors of its own operations in parts, one for each of its threads, by a
-# function with this name, which is not part of its interface, but has been the same since 2010.
+# OpenBLAS cuts the vectors of its own operations in parts, one for each of its threads, with a
+# function of this name. It is not part of its interface; what it takes has not changed since 2010.
 SPLIT = "blas_level1_thread"
-SPLITS = b"OpenBLAS 0.3."  # the versions it was read in
-POSIX_THREADS = 1  # what OpenBLAS is built with
-SINGLE = 2  # the type of the vectors: entries of
-STEP = 4  # bytes
-NONE, NOWHERE, ZERO = size(0), address(0), ctypes.byref(ctypes.c_double(0))
+READ_FROM = 23  # OpenBLAS 0.3.…, the oldest it was read and tried in
+OWN_THREADS = 1  # not OpenMP's
+SINGLE, STEP = 2, 4  # a part is told by where it begins in a vector of float32: 4 bytes an entry
 
 
 @lru_cache(maxsize=1)
@@ -163,9 +162,10 @@ def splitter() -> tuple[Any, Any] | None:
     split, count = named(SPLIT, patterns=("{}",)), named("openblas_get_num_threads", ctypes.c_int)
     config = named("openblas_get_config", ctypes.c_char_p)
     kind = named("openblas_get_parallel", ctypes.c_int)
-    if not (split and count and config and kind) or kind() != POSIX_THREADS:
+    if not (split and count and config and kind) or kind() != OWN_THREADS:
         return None
-    return (split, count) if config().startswith(SPLITS) else None
+    version = re.match(rb"OpenBLAS 0\.3\.(\d+)", config())
+    return (split, count) if version and int(version[1]) >= READ_FROM else None
 
 
 def threads() -> int:
@@ -175,22 +175,24 @@ def threads() -> int:
 
 
 def in_parts(part: int, entries: int, data: int, threads: int) -> None:
-    """Give each of so many threads a part of 0 … entries, and wait for all.
+    """Give each of so many threads (at most those there are) a part of 0 … entries; wait for all.
 
-    The BLAS's own threads are awake between two products, so that this takes no longer than one
-    of its sums; other threads beside them would wait for one another by turning round.
+    The BLAS's threads are awake for a while after a product: it takes no longer than one of its
+    sums, where threads of one's own would spin against them. As during a product, the process
+    must not be forked meanwhile.
 
     part: the address of a C function, which is called without Python's lock, as
           part(count, entries, 0, 0.0f, STEP · begin, 1, 0, 0, data, 0, unused)
           for the entries begin … begin + count. (Integers are of 64 bits, addresses among them.)
     data: the address of what it needs.
     """
-    split, _ = splitter() or (None, None)
-    if split is None:
+    found = splitter()
+    if found is None:
         raise RuntimeError("in_parts: the BLAS under NumPy cannot be given work")
-    n = size(entries)
+    split, count = found
+    nothing, nowhere, n = size(0), address(0), size(entries)
     split(
-        *(SINGLE, n, n, NONE, ZERO),
-        *(NOWHERE, ONE, NOWHERE, NONE, address(data), NONE),
-        *(address(part), threads),
+        *(SINGLE, n, n, nothing, ctypes.byref(ctypes.c_float(0))),
+        *(nowhere, ONE, nowhere, nothing, address(data), nothing),
+        *(address(part), min(max(threads, 1), count())),
     )

@@ -30,6 +30,7 @@ import layers.tape
 import layers.vector
 import losses.classes
 import optim.base
+import optim.compiled
 import solver
 from benchmarks.programs import SHAPES, Handgrad, Job
 from benchmarks.step import CHECKED_STEPS, DEEP, LOSS_AGREES
@@ -89,6 +90,11 @@ def whole_update() -> Any:
 def vector_operations() -> Any:
     """The update rule is its vector operations, however many the parameters."""
     return patch.object(optim.Optimizer, "loop_from", HUGE)
+
+
+def on_one_thread() -> Any:
+    """The compiled loop runs on one thread, however long the vectors."""
+    return patch.object(optim.compiled, "LEAST_PART", HUGE)
 
 
 def penalty_gradient() -> Any:
@@ -168,6 +174,7 @@ TRICKS: dict[str, Off] = {
     "gradients written in place": copied_gradients,
     "no dx for the first layer": first_dx,
     "rule as a compiled loop": vector_operations,
+    "the loop on all threads": on_one_thread,
     "blocked update": whole_update,
     "the penalty as a factor": penalty_gradient,
     "sums of vectors by the BLAS": numpy_alone,
@@ -188,8 +195,8 @@ BESIDE: dict[str, Off] = {
     "sums of vectors by the BLAS": multiplied_out,
 }
 # Whose rule is seven operations; plain SGD's is one.
-WITH_ADAM = {"rule as a compiled loop", "blocked update"}
-NEEDS_NUMBA = {"rule as a compiled loop"}
+WITH_ADAM = {"rule as a compiled loop", "the loop on all threads", "blocked update"}
+NEEDS_NUMBA = {"rule as a compiled loop", "the loop on all threads"}
 OTHER_SAMPLES = {"order drawn once per epoch"}
 
 # -- measured ------------------------------------------------------------------------------

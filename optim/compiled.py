@@ -26,18 +26,18 @@ LEAST_PART = 100_000  # entries of a thread: with fewer it has hardly begun
 class Compiled:
     """A loop as machine code for whatever float type it is called with.
 
-    A loop is given parts of its vectors, several at once on as many threads. It should read all it
-    needs of an entry before it writes: it is then as quick for vectors that do not begin at a
-    cache line. It does not hear `np.errstate`.
+    It should read all it needs of an entry before it writes: it is then as quick for vectors that
+    do not begin at a cache line. It does not hear `np.errstate`. A loop of this project's runs on
+    all threads of the BLAS; nobody knows whether somebody else's can be cut in parts.
     """
 
-    def __init__(self, machine_code: Loop) -> None:
-        self._machine_code = machine_code
+    def __init__(self, machine_code: Loop, ours: bool) -> None:
+        self._machine_code, self._ours = machine_code, ours
         self._in_parts: dict[tuple[np.dtype[Any], int, int], InParts] = {}
 
     def __call__(self, vectors: Sequence[Array], numbers: Sequence[float]) -> None:
         """The loop over vectors of one length."""
-        threads = min(blas.threads(), vectors[0].size // LEAST_PART)
+        threads = min(blas.threads(), vectors[0].size // LEAST_PART) if self._ours else 1
         if threads > 1:
             key = vectors[0].dtype, len(vectors), len(numbers)
             if key not in self._in_parts:
@@ -59,4 +59,5 @@ def compiled(loop: Loop) -> Compiled | None:
         return None
     if getattr(config, "DISABLE_JIT", False):
         return None
-    return Compiled(njit(error_model="numpy", fastmath={"contract"})(loop))
+    ours = loop.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return Compiled(njit(error_model="numpy", fastmath={"contract"})(loop), ours)

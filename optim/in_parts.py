@@ -22,6 +22,8 @@ Addresses = c_void_p * (1 + VECTORS)  # of the numbers, and of the vectors
 class InParts:
     """A loop of so many vectors of a float type, and so many numbers, for the BLAS's threads.
 
+    Each entry must depend on no other, and no error be raised. The threads of the BLAS have the
+    rounding mode they were begun with, whatever this one's is now.
     `works` is False if it does not do what the loop does by itself.
     """
 
@@ -45,12 +47,12 @@ class InParts:
     def _as_by_itself(self, loop: Callable[..., None], vectors: int, numbers: int) -> bool:
         """Tried once, on a few entries: nobody has promised how the BLAS cuts work in parts."""
         rng = np.random.default_rng(0)
-        there = [rng.random(TRIED_ON).astype(self._kind) for _ in range(vectors)]
-        here = [vector.copy() for vector in there]
+        parts = [rng.random(TRIED_ON).astype(self._kind) for _ in range(vectors)]
+        whole = [vector.copy() for vector in parts]
         values = [*rng.random(numbers).astype(self._kind)]
-        self.run(there, values, max(2, blas.threads()))
-        loop(*here, *values)
-        return all(map(np.array_equal, there, here))
+        self.run(parts, values, blas.threads())
+        loop(*whole, *values)
+        return all(map(np.array_equal, parts, whole))
 
 
 def c_function(loop: Callable[..., None], kind: np.dtype[Any], vectors: int, numbers: int) -> Any:

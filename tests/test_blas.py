@@ -150,7 +150,10 @@ def test_other_types_have_none():
     assert not blas.there(np.dtype(complex))
 
 
-@pytest.mark.skipif(blas.threads() < 2, reason="one thread, or another BLAS")
+needs_threads = pytest.mark.skipif(blas.threads() < 2, reason="one thread, or another BLAS")
+
+
+@needs_threads
 @pytest.mark.parametrize("entries", [1, 2, 7, 1000])
 def test_each_thread_is_given_a_part(entries):
     integer, address, real = ctypes.c_int64, ctypes.c_size_t, ctypes.c_float
@@ -162,7 +165,8 @@ def test_each_thread_is_given_a_part(entries):
 
     function = ctypes.CFUNCTYPE(None, *kinds, address)(part)
     threads = blas.threads()
-    blas.in_parts(ctypes.cast(function, ctypes.c_void_p).value, entries, 1234, threads)
+    where = ctypes.cast(function, ctypes.c_void_p).value
+    blas.in_parts(where, entries, 1234, threads + 100)  # as many as there are
     begin = 0
     for count, total, k, alpha, start, a, b, c, data, d, _ in sorted(handed, key=lambda p: p[4]):
         assert start == blas.STEP * begin
@@ -172,17 +176,30 @@ def test_each_thread_is_given_a_part(entries):
     assert len({thread for *_, thread in handed}) == len(handed) == min(entries, threads)
 
 
+@needs_threads
+@pytest.mark.parametrize("threads", [-1, 0, 1])
+def test_at_least_one_thread_works(threads):
+    handed = []
+    function = ctypes.CFUNCTYPE(None, ctypes.c_int64)(handed.append)
+    blas.in_parts(ctypes.cast(function, ctypes.c_void_p).value, 9, 0, threads)
+    assert handed == [9]
+
+
+@needs_threads
 def test_there_are_as_many_threads_as_the_blas_is_limited_to():
     with threadpool_limits(1):
         assert blas.threads() == 1
 
 
+@needs_threads
 @pytest.mark.parametrize(
     ("name", "result"),
     [
         ("blas_level1_thread", None),
         ("openblas_get_config", None),
-        ("openblas_get_config", lambda: b"OpenBLAS 0.4.0"),
+        ("openblas_get_config", lambda: b"OpenBLAS 0.4.30"),
+        ("openblas_get_config", lambda: b"OpenBLAS 0.3.9 Haswell"),
+        ("openblas_get_config", lambda: b"another"),
         ("openblas_get_parallel", lambda: 2),
     ],
 )

@@ -1,4 +1,4 @@
-"""Compiled loops on the threads of the BLAS: the same bits as on one, or not on them at all."""
+"""Compiled loops on the threads of the BLAS: the same numbers as on one, or not on them at all."""
 
 import ctypes
 import math
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 import blas
-from optim import SGD, Adam, RMSProp, compiled
+from optim import SGD, Adam, Optimizer, RMSProp, compiled
 from optim.in_parts import InParts
 
 pytest.importorskip("numba")
@@ -26,14 +27,21 @@ NUMBERS = {Adam: (0.01, 0.9, 0.9, 0.99, 0.1, 1e-3), RMSProp: (0.01, 0.9, 0.1, 1e
            SGD: (0.01, 0.9, 0.1, 1.0)}  # fmt: skip
 
 
+@lru_cache
 def ready(loop, vectors, numbers, kind="f"):
     """The loop by itself, and in parts."""
     alone = compiled.compiled(loop)._machine_code
     return alone, InParts(alone, np.dtype(kind), vectors, numbers)
 
 
-def vectors_of(rule, size, kind, rng):
-    return [rng.random(size).astype(kind) for _ in range(3 if rule is not Adam else 4)]
+def same_numbers(a, b):
+    """To the last bit and the sign of a zero; of what is not a number the bits are nobody's."""
+    kind = {4: np.int32, 8: np.int64}[a.itemsize]
+    a, b = (np.where(np.isnan(v), 0, v.view(kind)) + np.isnan(v) for v in (a, b))
+    np.testing.assert_array_equal(a, b)
+
+
+EDGES = (0.0, -0.0, math.inf, -math.inf, math.nan, 1e-40, -1e-310, 1e38)
 
 
 @given(
@@ -41,26 +49,30 @@ def vectors_of(rule, size, kind, rng):
     kind=st.sampled_from("fd"),
     size=st.integers(1, 700),
     first=st.integers(0, 17),
+    edges=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 699), st.sampled_from(EDGES))),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_parts_are_the_whole_bit_by_bit(rule, kind, size, first, seed):
+def test_parts_are_the_whole_bit_by_bit(rule, kind, size, first, edges, seed):
     """From wherever in memory the vectors begin; nothing beside them is touched."""
-    alone, in_parts = ready(rule.loop, len(vectors_of(rule, 1, kind, np.random.default_rng(0))),
-                            len(NUMBERS[rule]), kind)  # fmt: skip
+    rng, count = np.random.default_rng(seed), 4 if rule is Adam else 3
+    alone, in_parts = ready(rule.loop, count, len(NUMBERS[rule]), kind)
     assert in_parts.works
-    rng = np.random.default_rng(seed)
-    whole = vectors_of(rule, size + first + 5, kind, rng)
+    whole = [rng.normal(size=size + first + 5).astype(kind) for _ in range(count)]
+    whole[-1] **= 2
+    with np.errstate(under="ignore"):
+        for vector, entry, value in edges:
+            whole[vector % count][entry % whole[0].size] = value
     parts = [vector.copy() for vector in whole]
     numbers = [*map(np.dtype(kind).type, NUMBERS[rule])]
     alone(*[vector[first : first + size] for vector in whole], *numbers)
     in_parts.run([vector[first : first + size] for vector in parts], numbers, blas.threads())
     for a, b in zip(whole, parts, strict=True):
-        np.testing.assert_array_equal(a, b)
+        same_numbers(a, b)
 
 
 @pytest.fixture
 def in_parts_ran(monkeypatch):
-    """With how many threads loops were run in parts, from 2 entries on."""
+    """The entries and threads of each loop that was run in parts, here from 200 entries on."""
     ran = []
     run = InParts.run
 
@@ -103,11 +115,6 @@ def total(theta, grad, lr):
         theta[i] -= lr * s
 
 
-def numbered(theta, grad, lr):
-    for i in range(grad.size):
-        theta[i] -= lr * i
-
-
 def many(theta, grad, a, b, c, lr):
     for i in range(theta.size):
         theta[i] -= lr * (grad[i] + a[i] + b[i] + c[i])
@@ -119,18 +126,40 @@ def busy(theta, a, b, c, d, e, f, g, h, i):
 
 
 @pytest.mark.parametrize(
-    ("loop", "vectors", "numbers"), [(total, 2, 1), (numbered, 2, 1), (many, 5, 1), (busy, 1, 9)]
+    ("loop", "vectors", "numbers"), [(total, 2, 1), (many, 5, 1), (busy, 1, 9)]
 )
-def test_a_loop_that_cannot_be_cut_stays_whole(loop, vectors, numbers, monkeypatch):
+def test_a_loop_that_does_not_work_in_parts_is_not_cut(loop, vectors, numbers):
     """One that is not entry by entry, or takes more than there is room for."""
-    monkeypatch.setattr(compiled, "LEAST_PART", 1)
     assert not ready(loop, vectors, numbers)[1].works
-    given_, expected = ([np.ones(50, np.float32) for _ in range(vectors)] for _ in range(2))
-    values = [np.float32(0.25)] * numbers
-    compiled.compiled(loop)(given_, values)
-    loop(*expected, *values)
-    for a, b in zip(given_, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
+
+
+def test_nor_is_a_loop_of_somebodys_own(in_parts_ran):
+    """What it raises is heard, too."""
+
+    class Strict(Optimizer):
+        moments = ("seen",)
+        loop_from = 1
+
+        def loop(theta, grad, seen, lr):
+            for i in range(theta.size):
+                if math.isnan(grad[i]):
+                    raise ValueError("not a number")
+                theta[i] -= lr * grad[i]
+
+        def numbers(self, decay, decayed):
+            return (self.lr,)
+
+        def update_block(self, theta, grad, moments, scratch, decayed):
+            raise AssertionError
+
+    grad = np.ones(1200)
+    theta = np.ones(1200)
+    Strict(0.5).update(theta, grad)
+    np.testing.assert_array_equal(theta, 0.5)
+    grad[700] = math.nan
+    with pytest.raises(ValueError, match="not a number"):
+        Strict(0.5).update(theta, grad)
+    assert in_parts_ran == []
 
 
 def test_a_part_outside_the_vectors_is_not_touched():
@@ -157,28 +186,32 @@ def test_a_part_outside_the_vectors_is_not_touched():
 
 def test_a_blas_that_cuts_otherwise_is_found_out(monkeypatch):
     monkeypatch.setattr(blas, "in_parts", lambda *arguments: None)
-    assert not ready(SGD.loop, 3, 4)[1].works
+    assert not InParts(ready(SGD.loop, 3, 4)[0], np.dtype(np.float32), 3, 4).works
 
 
-def test_python_threads_may_update_at_once(monkeypatch):
-    monkeypatch.setattr(compiled, "LEAST_PART", 100)
-    monkeypatch.setattr(Adam, "loop_from", 1)
-    thetas = [np.full(5000, float(k)) for k in range(4)]
+def test_python_threads_may_update_at_once(in_parts_ran):
+    rng = np.random.default_rng(0)
+    thetas = [rng.normal(size=5000) for _ in range(4)]
+    grads = [rng.normal(size=5000) for _ in range(4)]
+    expected = [theta.copy() for theta in thetas]
 
-    def work(theta):
+    def work(theta, grad):
         rule = Adam(0.1)
         for _ in range(200):
-            rule.update(theta, theta)
+            rule.update(theta, grad)
 
-    workers = [threading.Thread(target=work, args=[theta]) for theta in thetas]
+    workers = [threading.Thread(target=work, args=pair, daemon=True)
+               for pair in zip(thetas, grads, strict=True)]  # fmt: skip
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(60)
-    for k, theta in enumerate(thetas):
-        alone = np.full(1, float(k))
-        work(alone)
-        np.testing.assert_array_equal(theta, alone[0])
+        assert not worker.is_alive()
+    assert in_parts_ran.count((5000, blas.threads())) == 4 * 200
+    with threadpool_limits(1):
+        for theta, expected_, grad in zip(thetas, expected, grads, strict=True):
+            work(expected_, grad)
+            np.testing.assert_array_equal(theta, expected_)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
