@@ -23,6 +23,7 @@ TYPES = {np.dtype(np.float32): ("s", ctypes.c_float), np.dtype(np.float64): ("d"
 ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
 
 FEW = 20_000  # entries up to which NumPy's own operations are as quick as a call from here
+LARGE = 2**20  # from here on `scal` takes all threads, and half the time that `gemm` takes for it
 
 size, address = ctypes.c_int64, ctypes.c_void_p
 ONE = size(1)
@@ -50,7 +51,7 @@ def named(name: str, result: Any = None, patterns: tuple[str, ...] = NAMES) -> A
 
 def there(dtype: np.dtype[Any]) -> bool:
     """Whether the BLAS's functions were found for this type."""
-    return all(function(name, dtype) is not None for name in ("gemm", "axpy", "axpby"))
+    return all(function(name, dtype) is not None for name in ("gemm", "scal", "axpy", "axpby"))
 
 
 def axpy(a: float, x: Array, y: Array, spare: Array | None = None) -> None:
@@ -115,6 +116,7 @@ class Product:
         (A_order, A_row), (B_order, B_row) = rows(A), rows(B)
         _, number = TYPES[A.dtype]
         self._gemm, self._start = function("gemm", A.dtype), start
+        self._scal = function("scal", A.dtype) if D * M > LARGE else None
         self._held, self._entries = (A, B), D * M
         self._vector: Array | None = None
         self._a, self._c, self._at = number(), number(), address()
@@ -130,6 +132,9 @@ class Product:
         if vector is not self._vector:
             self._take(vector)
         self._a.value, self._c.value = a, c
+        if self._scal is not None and c not in (0, 1):
+            self._scal(size(self._entries), self._c, self._at, ONE)
+            self._c.value = 1
         self._gemm(*self._arguments)
 
     def _take(self, vector: Array) -> None:

@@ -62,6 +62,11 @@ def multiplied_out() -> Any:
     return patch.object(layers.vector.ParameterVector, "_can_put_off", lambda self: False)
 
 
+def whole_product() -> Any:
+    """The product makes c W itself, however large W is."""
+    return patch.object(blas, "LARGE", HUGE)
+
+
 @contextmanager
 def copied_gradients() -> Iterator[None]:
     """Layers write gradients into arrays of their own, which are copied into the vector."""
@@ -171,6 +176,7 @@ def fancy_gather() -> Any:
 TRICKS: dict[str, Off] = {
     "calls played again": by_layers,
     "W − xᵀ dout in one call": multiplied_out,
+    "c W before the product": whole_product,
     "gradients written in place": copied_gradients,
     "no dx for the first layer": first_dx,
     "rule as a compiled loop": vector_operations,

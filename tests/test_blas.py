@@ -31,8 +31,9 @@ def frozen(n):
 
 @needs_blas
 @given(lengths, lengths, lengths, chars, numbers, numbers, st.booleans(), st.booleans(),
-       st.integers(0, 9))  # fmt: skip
-def test_a_product_is_added(D, M, N, char, a, c, A_by_column, B_by_column, start):
+       st.integers(0, 9), st.sampled_from([0, 2**20]))  # fmt: skip
+def test_a_product_is_added(D, M, N, char, a, c, A_by_column, B_by_column, start, large):
+    """To what was there, however large."""
     rng = np.random.default_rng(0)
     A = whole_numbers(rng, (D, N), char, A_by_column)
     B = whole_numbers(rng, (N, M), char, B_by_column)
@@ -42,12 +43,29 @@ def test_a_product_is_added(D, M, N, char, a, c, A_by_column, B_by_column, start
         AB += np.multiply.outer(A[:, n].astype(float), B[n].astype(float))
     expected = vector.copy()
     expected[start : start + D * M] = c * expected[start : start + D * M] + a * AB.ravel()
-    product = blas.Product(A, B, start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blas, "LARGE", large)
+        product = blas.Product(A, B, start)
     other = vector.copy()
     product.add_to(vector, a, c)
     assert_array_equal(vector, expected)
     product.add_to(other, a, c)  # another vector of the same layout
     assert_array_equal(other, expected)
+
+
+@needs_blas
+@pytest.mark.parametrize(("a", "c"), [(0.5, 0.25), (-1.0, 1.0), (2.0, 0.0)])
+def test_a_large_product_is_added(a, c):
+    """For which the BLAS takes all its threads."""
+    rng = np.random.default_rng(0)
+    A, B = whole_numbers(rng, (1100, 2), "f"), whole_numbers(rng, (2, 1000), "f")
+    vector = whole_numbers(rng, 3 + A.shape[0] * B.shape[1] + 3, "f")
+    expected = vector.copy()
+    here = slice(3, -3)
+    AB = np.multiply.outer(A[:, 0], B[0]) + np.multiply.outer(A[:, 1], B[1])
+    expected[here] = c * expected[here] + a * AB.ravel()
+    blas.Product(A, B, 3).add_to(vector, a, c)
+    assert_array_equal(vector, expected)
 
 
 @needs_blas
