@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data import batches, epoch_order, gather
+from data import batches, epoch_order, gather, room
 from experiment import program
 from experiment.checkpoint import Checkpoint, Checkpoints, Place, never, warn
 from experiment.divergence import Diverged, Examiner
@@ -467,11 +467,6 @@ def ordinary(x: Any) -> bool:
         return False
     with np.errstate(all="ignore"):
         return math.isfinite(np.vdot(x, x))
-
-
-def room(samples: Any, n: int) -> Array:
-    """Where n of the samples can be gathered."""
-    return np.empty((n, *samples.shape[1:]), samples.dtype)
 
 
 def main(arguments: list[str] | None = None) -> int:

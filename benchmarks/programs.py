@@ -16,6 +16,9 @@ from unittest.mock import patch
 
 import numpy as np
 
+import blas
+import data
+
 LEARNING_RATE = 0.01
 PENALTY = 1e-3
 
@@ -79,14 +82,17 @@ class Job(NamedTuple):
 
 
 class Floor:
-    """The matrix products of a step and the gather of its batch, nothing else."""
+    """The matrix products of a step and the gather of its batch, nothing else.
+
+    On arrays that begin at a cache line, as handgrad's do.
+    """
 
     def __init__(self, job: Job) -> None:
         N, sizes = job.shape.batch, job.shape.sizes
-        self.x, self.W = job.x, [W.copy() for W in job.W]
-        self.a = [np.empty((N, size), np.float32) for size in sizes]
-        self.d = [np.ones((N, size), np.float32) for size in sizes]
-        self.dW = [np.empty_like(W) for W in self.W]
+        self.x, self.W = job.x, [blas.at_line(W) for W in job.W]
+        self.a = [blas.aligned((N, size), np.float32) for size in sizes]
+        self.d = [blas.at_line(np.ones((N, size), np.float32)) for size in sizes]
+        self.dW = [blas.aligned(W.shape, np.float32) for W in self.W]
 
     def run(self, orders: Any) -> float:
         start = time.perf_counter()
@@ -182,8 +188,7 @@ class Bare(Handgrad):
         objective, update = self.objective, self.optimizer.update
         x, y, n = self.job.x, self.job.y, objective.n_weights
         penalties = objective.penalties
-        batch = np.empty((orders.shape[1], x.shape[1]), np.float32)
-        labels = np.empty(orders.shape[1], y.dtype)
+        batch, labels = data.room(x, orders.shape[1]), data.room(y, orders.shape[1])
         total = 0.0
         objective.net.training = True
         with objective.driven():

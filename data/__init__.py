@@ -1,6 +1,6 @@
 """Real data and toys, readers for common formats, splits, standardisation and minibatches."""
 
-from data.batches import batches, epoch_order, gather
+from data.batches import batches, epoch_order, gather, room
 from data.cifar_file import read_cifar10
 from data.csv_file import read_csv
 from data.dataset import Dataset, from_arrays
@@ -42,6 +42,7 @@ __all__ = [
     "read_idx",
     "read_npy",
     "read_npz",
+    "room",
     "spiral",
     "split",
     "xor",

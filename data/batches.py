@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blas import aligned
 from data.rows import MappedRows
 
 
@@ -24,6 +25,11 @@ def batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.in
     if batch_size < 1:
         raise ValueError(f"batches: batch_size must be 1 or more, got {batch_size}")
     return (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+
+
+def room(x: NDArray[Any] | MappedRows, n: int) -> NDArray[Any]:
+    """Where n of the samples can be gathered again and again: an array, not yet filled."""
+    return aligned((n, *x.shape[1:]), x.dtype)
 
 
 def gather(

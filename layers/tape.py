@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from blas import Product
+from blas import Product, at_line
 from layers.base import Array
 
 # NumPy 2.4 warns of an `out` that is not named.
@@ -78,8 +78,9 @@ class Room:
             operation(*operands, out=out)
         else:
             out = operation(*operands)
+            if tape is not None:
+                out = self.places[name] = at_line(np.asarray(out))
         if tape is not None:
-            out = self.places.setdefault(name, np.asarray(out))
             tape.results[id(out)] = out
             tape.calls.append(call(operation, operands, out))
         return out

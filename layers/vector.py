@@ -47,8 +47,9 @@ class ParameterVector:
         named.sort(key=lambda item: item[2] not in weights_of(item[0]))  # stable: weights first
         self.n_weights = sum(v.size for layer, _, k, v in named if k in weights_of(layer))
         size = sum(value.size for *_, value in named)
-        self.theta = np.empty(size, self.dtype)
-        self.grad = np.zeros(size, self.dtype)
+        self.theta = blas.aligned((size,), self.dtype)
+        self.grad = blas.aligned((size,), self.dtype)
+        self.grad[...] = 0
         self.views: dict[str, Array] = {}
         self.grad_views: dict[str, Array] = {}
         self._starts: dict[str, int] = {}  # of the weights

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from blas import aligned
 from optim import compiled
 from optim.options import count, number
 
@@ -251,8 +252,10 @@ class Optimizer:
         if not (theta.flags.c_contiguous and grad.flags.c_contiguous):
             raise ValueError(f"{self.name}: theta and grad must be contiguous")
         for name in self.moments:
-            moment = self.state.setdefault(name, np.zeros_like(theta))
-            self.state[name] = moment = np.ascontiguousarray(moment)
+            if name not in self.state:
+                self.state[name] = aligned(theta.shape, theta.dtype)
+                self.state[name][...] = 0
+            self.state[name] = moment = np.ascontiguousarray(self.state[name])
             if moment.shape != theta.shape or moment.dtype != theta.dtype:
                 raise ValueError(
                     f"{self.name}: its {name} is {moment.dtype} {moment.shape}, but theta is "

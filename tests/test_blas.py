@@ -168,6 +168,28 @@ def test_other_types_have_none():
     assert not blas.there(np.dtype(complex))
 
 
+@given(st.lists(st.integers(0, 5), max_size=3), st.sampled_from("fd?B"))
+def test_an_array_begins_at_a_cache_line(shape, char):
+    array = blas.aligned(tuple(shape), char)
+    assert array.shape == tuple(shape)
+    assert array.dtype == char
+    assert array.flags.c_contiguous
+    assert array.flags.writeable
+    assert array.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("first", range(0, 20, 4))
+def test_a_copy_is_made_where_it_is_needed(first):
+    array = blas.aligned((24,), "f")[first:]
+    array[...] = np.arange(array.size)
+    at_line = blas.at_line(array)
+    assert (at_line is array) == (first in (0, 16))
+    assert at_line.ctypes.data % 64 == 0
+    assert_array_equal(at_line, np.arange(24 - first))
+    columns = array[:4].reshape(2, 2).T
+    assert blas.at_line(columns) is columns
+
+
 needs_threads = pytest.mark.skipif(blas.threads() < 2, reason="one thread, or another BLAS")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import blas
+import data
 from layers import BatchNorm, Dropout, Flatten, Linear, ReLU, Sequential, Tanh
 from losses import L2, MSE, SoftmaxCrossEntropy
 from losses.objective import Objective
@@ -175,6 +176,18 @@ def test_rows_that_flatten_must_copy():
             expected, expected_grad = by_hand.data_loss_and_grad(x, y)
             assert value == pytest.approx(expected)
             np.testing.assert_allclose(grad, expected_grad)
+
+
+def test_all_that_is_multiplied_begins_at_a_cache_line():
+    objective, optimizer = Objective(chain(), SoftmaxCrossEntropy()), SGD(0.1, momentum=0.9)
+    with objective.driven():
+        _, grad = objective.data_loss_and_grad(X[:8], Y[:8])
+        optimizer.update(objective.theta, grad)
+        results = [*objective._recorded.tape.results.values()]
+    assert len(results) > 5
+    for array in (objective.theta, grad, optimizer.state["velocity"], data.room(X, 8), *results):
+        if array.base is not grad:  # a bias's gradient begins where the one before it ends
+            assert array.ctypes.data % 64 == 0
 
 
 def test_one_loss_in_two_objectives():
