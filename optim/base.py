@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from blas import aligned
+from blas import beside
 from optim import compiled
 from optim.options import count, number
 
@@ -253,7 +253,7 @@ class Optimizer:
             raise ValueError(f"{self.name}: theta and grad must be contiguous")
         for name in self.moments:
             if name not in self.state:
-                self.state[name] = aligned(theta.shape, theta.dtype)
+                self.state[name] = beside(theta)
                 self.state[name][...] = 0
             self.state[name] = moment = np.ascontiguousarray(self.state[name])
             if moment.shape != theta.shape or moment.dtype != theta.dtype:

@@ -168,7 +168,7 @@ def test_other_types_have_none():
     assert not blas.there(np.dtype(complex))
 
 
-@given(st.lists(st.integers(0, 5), max_size=3), st.sampled_from("fd?B"))
+@given(st.lists(st.integers(1, 5), max_size=3), st.sampled_from("fd?B"))
 def test_an_array_begins_at_a_cache_line(shape, char):
     array = blas.aligned(tuple(shape), char)
     assert array.shape == tuple(shape)
@@ -176,6 +176,21 @@ def test_an_array_begins_at_a_cache_line(shape, char):
     assert array.flags.c_contiguous
     assert array.flags.writeable
     assert array.ctypes.data % 64 == 0
+
+
+@given(st.integers(1, 3000), st.integers(0, 1100), st.sampled_from("fd"))
+def test_an_array_begins_at_the_same_place_of_a_page(size, first, char):
+    vector = np.zeros(size + first, char)[first:]
+    other = blas.beside(vector)
+    assert (other.shape, other.dtype) == (vector.shape, vector.dtype)
+    assert other.flags.carray
+    assert not np.shares_memory(other, vector)
+    assert (other.ctypes.data - vector.ctypes.data) % 4096 == 0
+
+
+def test_there_are_empty_arrays():
+    assert blas.aligned((0, 3), "f").shape == (0, 3)
+    assert blas.beside(np.empty(0)).shape == (0,)
 
 
 @pytest.mark.parametrize("first", range(0, 20, 4))
