@@ -75,7 +75,7 @@ class Optimizer:
     moments: tuple[str, ...] = ()
     loop: compiled.Loop | None = None
 
-    # Entries from which on the loop is compiled. Numba takes half a second to begin with, which
+    # Entries from which on the loop is compiled. Numba takes 0.7 seconds to begin with, which
     # Adam wins back in some 6,000 steps of so many entries, or 700 of ten times as many.
     loop_from: int = 100_000
 
