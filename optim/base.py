@@ -76,7 +76,7 @@ class Optimizer:
     loop: compiled.Loop | None = None
 
     # Entries from which on the loop is compiled. Numba takes 0.7 seconds to begin with, which
-    # Adam wins back in some 6,000 steps of so many entries, or 700 of ten times as many.
+    # Adam wins back in some 10,000 steps of so many entries, or 800 of ten times as many.
     loop_from: int = 100_000
 
     _beside_loop: Any = None  # the `update_block` of a class that has the loop, too
