@@ -79,7 +79,8 @@ class Room:
         else:
             out = operation(*operands)
             if tape is not None:
-                out = self.places[name] = at_line(np.asarray(out))
+                in_place = any(out is operand for operand in operands)
+                out = self.places[name] = out if in_place else at_line(np.asarray(out))
         if tape is not None:
             tape.results[id(out)] = out
             tape.calls.append(call(operation, operands, out))

@@ -48,7 +48,7 @@ class ParameterVector:
         self.n_weights = sum(v.size for layer, _, k, v in named if k in weights_of(layer))
         size = sum(value.size for *_, value in named)
         self.theta = blas.aligned((size,), self.dtype)
-        self.grad = blas.aligned((size,), self.dtype)
+        self.grad = blas.beside(self.theta)
         self.grad[...] = 0
         self.views: dict[str, Array] = {}
         self.grad_views: dict[str, Array] = {}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from blas import beside
+from blas import begin_alike, beside
 from optim import compiled
 from optim.options import count, number
 
@@ -252,15 +252,15 @@ class Optimizer:
         if not (theta.flags.c_contiguous and grad.flags.c_contiguous):
             raise ValueError(f"{self.name}: theta and grad must be contiguous")
         for name in self.moments:
-            if name not in self.state:
-                self.state[name] = beside(theta)
-                self.state[name][...] = 0
-            self.state[name] = moment = np.ascontiguousarray(self.state[name])
-            if moment.shape != theta.shape or moment.dtype != theta.dtype:
+            moment = self.state.get(name)
+            if moment is not None and (moment.shape, moment.dtype) != (theta.shape, theta.dtype):
                 raise ValueError(
                     f"{self.name}: its {name} is {moment.dtype} {moment.shape}, but theta is "
                     f"{theta.dtype} {theta.shape}: one optimizer serves one vector"
                 )
+            if moment is None or not begin_alike(moment, theta):
+                self.state[name] = beside(theta)
+                self.state[name][...] = 0 if moment is None else moment
         scratch = min(theta.size, BLOCK_BYTES // theta.itemsize)
         if self._scratch.shape[1] != scratch or self._scratch.dtype != theta.dtype:
             self._scratch = np.empty((2, scratch), theta.dtype)

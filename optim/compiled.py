@@ -59,5 +59,5 @@ def compiled(loop: Loop) -> Compiled | None:
         return None
     if getattr(config, "DISABLE_JIT", False):
         return None
-    ours = loop.__module__.partition(".")[0] == __name__.partition(".")[0]
+    ours = (loop.__module__ or "").partition(".")[0] == __name__.partition(".")[0]
     return Compiled(njit(error_model="numpy", fastmath={"contract"})(loop), ours)

@@ -193,6 +193,13 @@ def test_there_are_empty_arrays():
     assert blas.beside(np.empty(0)).shape == (0,)
 
 
+@pytest.mark.parametrize("dtype", [object, [("a", object)], "V0"])
+def test_what_has_no_bytes_of_its_own_begins_anywhere(dtype):
+    array = blas.aligned((3, 2), dtype)
+    assert array.shape == (3, 2)
+    assert array.dtype == np.dtype(dtype)
+
+
 @pytest.mark.parametrize("first", range(0, 20, 4))
 def test_a_copy_is_made_where_it_is_needed(first):
     array = blas.aligned((24,), "f")[first:]

@@ -190,6 +190,23 @@ def test_all_that_is_multiplied_begins_at_a_cache_line():
             assert array.ctypes.data % 64 == 0
 
 
+def test_what_is_made_in_place_is_not_copied():
+    """A running mean, wherever it begins."""
+    net = Sequential(BatchNorm(6, dtype=np.float64), linear(6, 4, 0))
+    layer = net.children["batchnorm1"]
+    for name, value in layer.state.items():
+        layer.state[name] = np.zeros(value.size + 1)[1:]
+        layer.state[name][...] = value
+    objective = Objective(net, SoftmaxCrossEntropy())
+    net.training = True
+    with objective.driven():
+        for _ in range(3):
+            objective.data_loss_and_grad(X[:8], Y[:8])
+        results = objective._recorded.tape.results.values()
+        for name in ("running_mean", "running_var"):
+            assert any(result is layer.state[name] for result in results)
+
+
 def test_one_loss_in_two_objectives():
     loss = SoftmaxCrossEntropy()
     one, two = Objective(chain(), loss), Objective(chain(Tanh()), loss)

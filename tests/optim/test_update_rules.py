@@ -415,3 +415,17 @@ def test_a_rate_of_0_moves_nothing(make):
 def test_a_penalty_on_another_float_type_is_added():
     theta = np.ones(3, np.float16)
     assert SGD(0.1).absorb([L2(0.1)], theta.dtype) != []
+
+
+def test_moments_begin_where_theta_does_loaded_ones_too(make):
+    theta = np.zeros(3000)[7:]
+    rule = make()
+    rule.update(theta, np.ones_like(theta))
+    other = make()
+    other.load(rule.state, rule.steps)
+    thetas = [theta, theta.copy()]
+    for each, vector in zip((rule, other), thetas, strict=True):
+        each.update(vector, np.ones_like(theta))
+        for moment in each.state.values():
+            assert (moment.ctypes.data - vector.ctypes.data) % 4096 == 0
+    np.testing.assert_array_equal(*thetas)
