@@ -1,4 +1,5 @@
-"""What NumPy does not offer of the BLAS under it: sums in place, work for its threads.
+"""What NumPy does not offer of the BLAS under it: sums in place, work for its threads, and arrays
+that begin where it is quickest.
 
 NumPy multiplies matrices with a BLAS of its own, whose product can be added to what stands in the
 result's place, and which adds a multiple of a vector to another in one pass, on all its threads. It
@@ -37,18 +38,20 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     dtype = np.dtype(dtype)
     if dtype.hasobject or dtype.itemsize == 0:
         return np.empty(shape, dtype)
-    size = math.prod(shape) * dtype.itemsize
-    room = np.empty(size + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    return room[start : start + size].view(dtype).reshape(shape)
+    return room(math.prod(shape) * dtype.itemsize, 0, LINE).view(dtype).reshape(shape)
 
 
-def beside(array: Array) -> Array:
-    """An array like a vector, not yet filled, that begins at the same place of a page: one pass
-    over both is up to 1.6 times quicker than from places a line apart."""
-    room = np.empty(array.nbytes + PAGE, np.uint8)
-    start = (array.ctypes.data - room.ctypes.data) % PAGE
-    return room[start : start + array.nbytes].view(array.dtype)
+def beside(vector: Array) -> Array:
+    """A vector like it, not yet filled, that begins at the same place of a page: one pass over both
+    is up to 1.6 times quicker than from places a line apart."""
+    return room(vector.nbytes, vector.ctypes.data, PAGE).view(vector.dtype)
+
+
+def room(count: int, place: int, step: int) -> Array:
+    """So many bytes, the first of them a multiple of `step` away from `place` in memory."""
+    more = np.empty(count + step, np.uint8)
+    start = (place - more.ctypes.data) % step
+    return more[start : start + count]
 
 
 def begin_alike(x: Array, y: Array) -> bool:

@@ -35,9 +35,9 @@ def way(request, monkeypatch):
         pytest.importorskip("numba")
     if request.param == "loop":
         monkeypatch.setattr(compiled, "compiled", in_python)
-    if request.param == "in parts" and blas.threads() < 2:
-        pytest.skip("one thread, or another BLAS")
     if request.param == "in parts":
+        if blas.threads() < 2:
+            pytest.skip("one thread, or another BLAS")
         monkeypatch.setattr(compiled, "LEAST_PART", 1)
     for kind in Optimizer, SGD:
         monkeypatch.setattr(kind, "loop_from", 10**9 if request.param == "vectors" else 1)
