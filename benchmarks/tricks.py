@@ -62,14 +62,14 @@ def multiplied_out() -> Any:
     return patch.object(layers.vector.ParameterVector, "_can_put_off", lambda self: False)
 
 
+def whole_products() -> Any:
+    """A product is made on both threads together, as the BLAS does it, however large."""
+    return patch.object(blas.products, "halved", lambda A, B: None)
+
+
 def as_numpy_begins() -> Any:
     """Arrays begin where NumPy puts them: large ones 16 bytes after the beginning of a line."""
-    return patch.object(blas, "LINE", 1)
-
-
-def whole_product() -> Any:
-    """The product makes c W itself, however large W is."""
-    return patch.object(blas, "LARGE", HUGE)
+    return patch.object(blas.places, "LINE", 1)
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def penalty_gradient() -> Any:
 
 def numpy_alone() -> Any:
     """The update's sums are NumPy's."""
-    return patch.object(blas, "FEW", HUGE)
+    return patch.object(blas.sums, "FEW", HUGE)
 
 
 def results_apart() -> Any:
@@ -181,7 +181,7 @@ def fancy_gather() -> Any:
 TRICKS: dict[str, Off] = {
     "calls played again": by_layers,
     "W − xᵀ dout in one call": multiplied_out,
-    "c W before the product": whole_product,
+    "products in halves": whole_products,
     "arrays that begin at a cache line": as_numpy_begins,
     "gradients written in place": copied_gradients,
     "no dx for the first layer": first_dx,

@@ -12,6 +12,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from blas import matmul
+
 Array = npt.NDArray[Any]
 Gradients = dict[str, Array]
 
@@ -198,7 +200,7 @@ class Layer:
 
     def product(self, name: str, A: Array, B: Array) -> Array:
         """The gradient A B of a weight. An update may do without the matrix (layers/tape.py)."""
-        result: Array = np.matmul(A, B) if self._room is None else self._room.product(name, A, B)
+        result: Array = matmul(A, B) if self._room is None else self._room.product(name, A, B)
         return result
 
     def reshaped(self, name: str, array: Array, shape: tuple[int, ...]) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from blas import matmul
 from layers import initialize
 from layers.base import Array, Gradients, Layer, constant
 
@@ -54,14 +55,14 @@ class Linear(Layer):
         x, W = self.as_float(x), self.params["W"]
         if x.ndim != 2 or x.shape[1] != W.shape[0]:
             raise ValueError(f"Linear: x has shape {x.shape}, expected (N, {W.shape[0]})")
-        y = self.into("y", np.matmul, x, W)
+        y = self.into("y", matmul, x, W)
         if "b" in self.params:
             y = self.into("y", np.add, y, self.params["b"])
         return self.keep(y, x)
 
     def backward(self, dout: Array) -> tuple[Array, Gradients]:
         dout, x = self.recall(dout)
-        dx = self.into("dx", np.matmul, dout, self.params["W"].T)
+        dx = self.into("dx", matmul, dout, self.params["W"].T)
         return dx, self._gradients(x, dout)
 
     def parameter_gradients(self, dout: Array) -> Gradients:

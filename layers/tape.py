@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from blas import Product, at_line
+from blas import Product, at_line, matmul, prepared
 from layers.base import Array
 
 # NumPy 2.4 warns of an `out` that is not named.
@@ -89,7 +89,7 @@ class Room:
     def product(self, name: str, A: Array, B: Array) -> Any:
         """The gradient A B of a weight in its place; put off, it is not made."""
         if self.tape is None or not self.tape.put_off:
-            return self.into(name, np.matmul, A, B)
+            return self.into(name, matmul, A, B)
         self.tape.products.append(Product(A, B, self.starts[name]))
         return self.places[name]
 
@@ -102,6 +102,9 @@ class Room:
 
 def call(operation: Any, operands: tuple[Any, ...], out: Array) -> Call:
     """The call to be made again, in the form that costs Python least."""
+    if operation is matmul:
+        A, B = operands
+        return prepared(A, B, out)
     if isinstance(operation, np.ufunc) and operation not in BY_NAME_ALONE:
         return partial(operation, *operands, out)
     if len(operands) == 1:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 import blas
+from blas.library import TYPES
+from blas.parts import STEP
 
 Array = npt.NDArray[Any]
 
@@ -35,7 +37,7 @@ class InParts:
         if self.works:
             self._part = c_function(loop, kind, vectors, numbers)
             self._address = self._part.address
-            self._values = blas.TYPES[kind][1] * NUMBERS
+            self._values = TYPES[kind][1] * NUMBERS
             self.works = self._as_by_itself(loop, vectors, numbers)
 
     def run(self, vectors: Sequence[Array], numbers: Sequence[Any], threads: int) -> None:
@@ -60,7 +62,7 @@ def c_function(loop: Callable[..., None], kind: np.dtype[Any], vectors: int, num
     import numba
 
     untyped: Any = numba
-    carray, types, step = untyped.carray, untyped.types, blas.STEP
+    carray, types, step = untyped.carray, untyped.types, STEP
 
     def part(
         count: Any, entries: Any, k: Any, alpha: Any, begin: Any, a: Any, b: Any, c: Any,

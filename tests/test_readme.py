@@ -28,10 +28,9 @@ def table() -> dict[str, float]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what README's commands need, so that they leave nothing in the repository."""
     place = tmp_path_factory.mktemp("readme")
-    for name in ("layers", "losses", "optim", "gradcheck", "data", "experiment", "configs"):
+    for name in ("blas", "layers", "losses", "optim", "gradcheck", "data", "experiment", "configs"):
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("solver.py", "blas.py"):
-        shutil.copy(ROOT / name, place)
+    shutil.copy(ROOT / "solver.py", place)
     x = np.random.default_rng(0).integers(0, 17, (5, 64))
     header = ",".join(f"pixel{i}" for i in range(64))
     np.savetxt(place / "samples.csv", x, fmt="%d", delimiter=",", header=header, comments="")

@@ -125,7 +125,7 @@ def test_nothing_is_put_off_where_nothing_is_learned():
 
 
 def test_nothing_is_put_off_without_the_call(monkeypatch):
-    monkeypatch.setattr(blas, "function", lambda name, dtype: None)
+    monkeypatch.setattr(blas.library, "function", lambda name, dtype: None)
     tape, vector, expected = put_off(Sequential(Linear(3, 2, rng=0)).astype(np.float64))
     assert tape.products == []
     assert_allclose(vector.grad_views["linear1.W"], expected["linear1.W"], rtol=1e-12)

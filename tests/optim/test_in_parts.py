@@ -97,7 +97,7 @@ def test_a_long_vector_is_for_all_threads_and_a_short_one_for_this(in_parts_ran)
 
 
 def test_on_another_blas_all_is_done_here(in_parts_ran, monkeypatch):
-    monkeypatch.setattr(blas, "splitter", lambda: None)
+    monkeypatch.setattr(blas.parts, "splitter", lambda: None)
     theta = np.ones(1200)
     Adam(0.1).update(theta, np.ones(1200))
     np.testing.assert_allclose(theta, 0.9)
@@ -173,7 +173,11 @@ def test_a_part_outside_the_vectors_is_not_touched():
 
     def keep(address_, entries, data, threads):
         called.append(data)
-        for count, begin in ((8, blas.STEP), (4, 5 * blas.STEP), (8, -8 * blas.STEP)):
+        for count, begin in (
+            (8, blas.parts.STEP),
+            (4, 5 * blas.parts.STEP),
+            (8, -8 * blas.parts.STEP),
+        ):
             part(count, entries, 0, 0, begin % 2**64, 1, 0, 0, data, 0, 0)
 
     with pytest.MonkeyPatch.context() as patch:
