@@ -53,7 +53,7 @@ def cut(D: int, N: int, M: int, A_by_row: bool, B_by_row: bool) -> Cut | None:
     else:
         k = N // 2
     Ds, Ns, Ms = (i or D, D - i), (k or N, N - k), (j or M, M - j)
-    if Ds[0] * Ns[0] * Ms[0] <= LEAST:
+    if i == j == k == 0 or Ds[0] * Ns[0] * Ms[0] <= LEAST:
         return None
     A_row, B_row = N if A_by_row else D, M if B_by_row else N
     second = (

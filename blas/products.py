@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from blas.halves import AS_IT_IS, ROW_MAJOR, TRANSPOSED, Cut, Halves, halved
 from blas.library import TYPES, address, function, size, there
+from blas.places import aligned
 
 Array = npt.NDArray[Any]
 
@@ -22,7 +23,7 @@ def matmul(A: Array, B: Array, out: Array | None = None) -> Any:
     if found is None:
         return np.matmul(A, B) if out is None else np.matmul(A, B, out)
     if out is None:
-        out = np.empty((A.shape[0], B.shape[1]), A.dtype)
+        out = aligned((A.shape[0], B.shape[1]), A.dtype)
     elif not takes(out, A, B):
         return np.matmul(A, B, out)
     Halves(A, B, out, found).add()

@@ -339,3 +339,36 @@ def test_a_copy_of_an_objective_of_ones_own_keeps_what_it_has():
     twin = copy.deepcopy(objective)
     assert twin.scale == 3
     assert twin.data_loss == objective.data_loss
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_large_layers_are_as_by_hand_and_as_plain_products(dtype):
+    """Whose products are made in halves where the BLAS can."""
+    x = rng.standard_normal((101, 501)).astype(dtype)
+    y = rng.integers(0, 4, 101)
+    sizes = [501, 203, 107, 4]
+    net = Sequential(*[
+        Linear(D, M, rng=i, init=0.05, dtype=dtype)
+        for i, (D, M) in enumerate(zip(sizes, sizes[1:], strict=False))
+    ])  # fmt: skip
+    objective = Objective(net, SoftmaxCrossEntropy())
+    loss, expected = objective.data_loss_and_grad(x, y)
+    with objective.driven():
+        for _ in range(3):
+            again, grad = objective.data_loss_and_grad(x, y)
+            assert again == loss
+            np.testing.assert_array_equal(grad, expected)
+    params = {name: value.astype(float) for name, value in net.params.items()}
+    h = [x.astype(float)]
+    for i in (1, 2, 3):
+        h.append(np.einsum("nd,dm->nm", h[-1], params[f"linear{i}.W"]) + params[f"linear{i}.b"])
+    dout = np.exp(h[-1] - h[-1].max(axis=1, keepdims=True))
+    dout /= dout.sum(axis=1, keepdims=True)
+    dout[np.arange(101), y] -= 1
+    dout /= 101
+    tolerance = 1e-12 if dtype is np.float64 else 1e-5
+    for i in (3, 2, 1):
+        dW = np.einsum("nd,nm->dm", h[i - 1], dout)
+        got = objective._vector.grad_views[f"linear{i}.W"]
+        np.testing.assert_allclose(got, dW, atol=tolerance * np.abs(dW).max())
+        dout = np.einsum("nm,dm->nd", dout, params[f"linear{i}.W"])
