@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -349,7 +350,7 @@ def test_large_layers_are_as_by_hand_and_as_plain_products(dtype):
     sizes = [501, 203, 107, 4]
     net = Sequential(*[
         Linear(D, M, rng=i, init=0.05, dtype=dtype)
-        for i, (D, M) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for i, (D, M) in enumerate(pairwise(sizes))
     ])  # fmt: skip
     objective = Objective(net, SoftmaxCrossEntropy())
     loss, expected = objective.data_loss_and_grad(x, y)
