@@ -8,7 +8,8 @@ in all three of its products:
     dout Wᵀ = [dout W₁ᵀ, dout W₂ᵀ]
     xᵀ dout = [x₁ᵀ dout; x₂ᵀ dout]
 
-so that each core works on its own half, which it has in its cache from step to step.
+so that each core works on its own half, which it has in its cache from step to step. Where samples
+are more than what is summed over, features or units, each core takes half of the samples instead.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from blas.library import TYPES, address, function, size
+from blas.library import AS_IT_IS, ROW_MAJOR, TRANSPOSED, TYPES, address, function, size, version
 from blas.parts import threads
 from blas.places import aligned
 
 Array = npt.NDArray[Any]
 
-ROW_MAJOR, AS_IT_IS, TRANSPOSED = 101, 111, 112
-LEAST = 2**20  # multiplications of a half (OpenBLAS makes fewer than 10⁶ otherwise)
+# Multiplications of a half. Up to 10⁶ OpenBLAS has another way, which crashes until 0.3.31 at least
+# (its pull request 5980).
+LEAST = 2**21
+TRIED_FROM = 29  # OpenBLAS 0.3.…; 0.3.27 does not have it
 
 
 class Cut(NamedTuple):
@@ -41,19 +44,19 @@ class Cut(NamedTuple):
 
 @lru_cache(maxsize=256)
 def cut(D: int, N: int, M: int, A_by_row: bool, B_by_row: bool) -> Cut | None:
-    """How they are cut; None if a half is not large enough.
+    """How they are cut; None if a half is not large enough, or it is a matrix and a vector.
 
     A_by_row: whether A lies row by row; if not, its transpose does.
     """
     i = j = k = 0
-    if not B_by_row:
-        j = M // 2
-    elif not A_by_row or D > N:  # or there are more samples than features: half of them each
+    if not A_by_row or D > N:
         i = D // 2
+    elif not B_by_row:
+        j = M // 2
     else:
         k = N // 2
     Ds, Ns, Ms = (i or D, D - i), (k or N, N - k), (j or M, M - j)
-    if i == j == k == 0 or Ds[0] * Ns[0] * Ms[0] <= LEAST:
+    if D == 1 or M == 1 or Ds[0] * Ns[0] * Ms[0] <= LEAST:
         return None
     A_row, B_row = N if A_by_row else D, M if B_by_row else N
     second = (
@@ -84,9 +87,9 @@ def halved(A: Array, B: Array) -> Cut | None:
 @lru_cache(maxsize=4)
 def works(dtype: np.dtype[Any]) -> bool:
     """Whether the BLAS makes two products at once, and right: tried once."""
-    if function("gemm_batch", dtype) is None:
+    if version() < TRIED_FROM or function("gemm_batch", dtype) is None:
         return False
-    n = 132  # more than LEAST
+    n = 164  # more than LEAST
     left = np.resize(np.arange(-6, 7, dtype=dtype), (n, n))
     right = np.resize(np.arange(-8, 9, dtype=dtype), (n, n))
     for A, B in ((left, right), (left, right.T), (left.T, right)):
@@ -105,7 +108,7 @@ class Halves:
     def __init__(self, A: Array, B: Array, C: Array, found: Cut) -> None:
         number = TYPES[A.dtype][1]
         self._batch = function("gemm_batch", A.dtype)
-        self._C, self._held = C, (A, B)
+        self._held = A, B, C
         self._spare = aligned(C.shape, C.dtype) if found.summed else None
         self._a, self._c = two(number, 1, 1), two(number, 0, 0)
         starts = [array.ctypes.data for array in (A, B, C)]
@@ -127,4 +130,5 @@ class Halves:
         self._c[1] = c if spare is None else 0
         self._batch(*self._arguments)
         if spare is not None:
-            np.add(self._C, spare, out=self._C)
+            C = self._held[2]
+            np.add(C, spare, out=C)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import re
 from functools import lru_cache
 from typing import Any
 
-from blas.library import ONE, address, named, size
+from blas.library import ONE, address, named, size, version
 
 # OpenBLAS cuts the vectors of its own operations in parts, one for each of its threads, with a
 # function of this name. It is not part of its interface; what it takes has not changed since 2010.
 SPLIT = "blas_level1_thread"
 READ_FROM = 23  # OpenBLAS 0.3.…, the oldest it was read and tried in
-OWN_THREADS = 1  # not OpenMP's
 SINGLE, STEP = 2, 4  # a part is told by where it begins in a vector of float32: 4 bytes an entry
 
 
@@ -21,15 +19,10 @@ SINGLE, STEP = 2, 4  # a part is told by where it begins in a vector of float32:
 def splitter() -> tuple[Any, Any] | None:
     """The function that cuts work in parts, and the one that tells how many threads there may be.
 
-    None where NumPy stands on another BLAS, or one with other threads.
+    None where NumPy stands on another BLAS.
     """
     split, count = named(SPLIT, patterns=("{}",)), named("openblas_get_num_threads", ctypes.c_int)
-    config = named("openblas_get_config", ctypes.c_char_p)
-    kind = named("openblas_get_parallel", ctypes.c_int)
-    if not (split and count and config and kind) or kind() != OWN_THREADS:
-        return None
-    version = re.match(rb"OpenBLAS 0\.3\.(\d+)", config())
-    return (split, count) if version and int(version[1]) >= READ_FROM else None
+    return (split, count) if split and count and version() >= READ_FROM else None
 
 
 def threads() -> int:

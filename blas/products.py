@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from blas.halves import AS_IT_IS, ROW_MAJOR, TRANSPOSED, Cut, Halves, halved
-from blas.library import TYPES, address, function, size, there
+from blas.halves import Cut, Halves, halved
+from blas.library import AS_IT_IS, ROW_MAJOR, TRANSPOSED, TYPES, address, function, size, there
 from blas.places import aligned
 
 Array = npt.NDArray[Any]
 
 
 def matmul(A: Array, B: Array, out: Array | None = None) -> Any:
-    """A B as of np.matmul; of large matrices in halves."""
+    """A B as of np.matmul; of large matrices in halves, which warn of no overflow."""
     found = cut_of(A, B)
     if found is None:
         return np.matmul(A, B) if out is None else np.matmul(A, B, out)
@@ -26,7 +26,8 @@ def matmul(A: Array, B: Array, out: Array | None = None) -> Any:
         out = aligned((A.shape[0], B.shape[1]), A.dtype)
     elif not takes(out, A, B):
         return np.matmul(A, B, out)
-    Halves(A, B, out, found).add()
+    with np.errstate(all="ignore"):
+        Halves(A, B, out, found).add()
     return out
 
 
@@ -42,7 +43,7 @@ def cut_of(A: Any, B: Any) -> Cut | None:
     """How A B is cut in halves; None if it is not."""
     if not type(A) is type(B) is np.ndarray or not A.ndim == B.ndim == 2:
         return None
-    fit = A.shape[1] == B.shape[0] and A.dtype == B.dtype and A.dtype in TYPES
+    fit = A.shape[1] == B.shape[0] and A.dtype == B.dtype
     return halved(A, B) if fit and by_rows(A) and by_rows(B) else None
 
 
@@ -118,7 +119,8 @@ class Product:
         A, B = self._A, self._B
         shape = A.shape[0], B.shape[1]
         part = slice(self._start, self._start + shape[0] * shape[1])
-        if vector.dtype != A.dtype or not vector.flags.carray or vector.size < part.stop:
+        fits = vector.dtype == A.dtype and vector.ndim == 1 and vector.flags.carray
+        if not fits or vector.size < part.stop:
             raise ValueError(
                 f"Product: {vector.dtype} {vector.shape}, strides {vector.strides}, has no room "
                 f"for {part.stop - part.start} entries of {A.dtype} from {part.start} on"

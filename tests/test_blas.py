@@ -101,7 +101,14 @@ def test_a_product_before_the_vector_is_refused():
 @needs_blas
 @pytest.mark.parametrize(
     "vector",
-    [np.zeros(8), np.zeros(9, np.float32), np.zeros(18)[::2], np.zeros(9, ">f8"), frozen(9)],
+    [
+        np.zeros(8),
+        np.zeros((1, 9)),
+        np.zeros(9, np.float32),
+        np.zeros(18)[::2],
+        np.zeros(9, ">f8"),
+        frozen(9),
+    ],
 )
 def test_a_vector_without_room_is_refused(vector):
     product = blas.Product(np.ones((3, 4)), np.ones((4, 2)), 3)
@@ -265,13 +272,19 @@ def test_there_are_as_many_threads_as_the_blas_is_limited_to():
 )
 def test_another_blas_is_given_no_work(name, result, monkeypatch):
     """None that was not read."""
-    named = blas.parts.named
-    monkeypatch.setattr(blas.parts, "named", lambda n, *rest, **more: (
-        result if n == name else named(n, *rest, **more)))  # fmt: skip
-    blas.parts.splitter.cache_clear()
+    named, known = blas.library.named, (blas.library.version, blas.parts.splitter)
+
+    def other(n, *rest, **more):
+        return result if n == name else named(n, *rest, **more)
+
+    monkeypatch.setattr(blas.parts, "named", other)
+    monkeypatch.setattr(blas.library, "named", other)
+    for cached in known:
+        cached.cache_clear()
     try:
         assert blas.threads() == 1
         with pytest.raises(RuntimeError, match="cannot be given work"):
             blas.in_parts(0, 1, 0, 2)
     finally:
-        blas.parts.splitter.cache_clear()
+        for cached in known:
+            cached.cache_clear()
