@@ -7,6 +7,7 @@ is found by name in NumPy's wheels; where NumPy stands on another BLAS, `there` 
 is done here is done by NumPy.
 """
 
+from blas.again import again, made_again
 from blas.library import there
 from blas.parts import in_parts, threads
 from blas.places import aligned, at_line, begin_alike, beside
@@ -15,6 +16,7 @@ from blas.sums import axpby, axpy
 
 __all__ = [
     "Product",
+    "again",
     "aligned",
     "at_line",
     "axpby",
@@ -22,6 +24,7 @@ __all__ = [
     "begin_alike",
     "beside",
     "in_parts",
+    "made_again",
     "matmul",
     "prepared",
     "there",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from blas.again import made_again
 from blas.halves import Cut, Halves, halved
 from blas.library import AS_IT_IS, ROW_MAJOR, TRANSPOSED, TYPES, address, function, size, there
 from blas.places import aligned
@@ -17,6 +18,15 @@ from blas.places import aligned
 Array = npt.NDArray[Any]
 
 
+def prepared(A: Array, B: Array, out: Array) -> Callable[[], Any]:
+    """The call matmul(A, B, out), to be made again and again."""
+    found = cut_of(A, B)
+    if found is None or not takes(out, A, B):
+        return partial(np.matmul, A, B, out)
+    return Halves(A, B, out, found).add
+
+
+@made_again(prepared)
 def matmul(A: Array, B: Array, out: Array | None = None) -> Any:
     """A B as of np.matmul; of large matrices in halves, which warn of no overflow."""
     found = cut_of(A, B)
@@ -29,14 +39,6 @@ def matmul(A: Array, B: Array, out: Array | None = None) -> Any:
     with np.errstate(all="ignore"):
         Halves(A, B, out, found).add()
     return out
-
-
-def prepared(A: Array, B: Array, out: Array) -> Callable[[], Any]:
-    """The call matmul(A, B, out), to be made again and again."""
-    found = cut_of(A, B)
-    if found is None or not takes(out, A, B):
-        return partial(np.matmul, A, B, out)
-    return Halves(A, B, out, found).add
 
 
 def cut_of(A: Any, B: Any) -> Cut | None:

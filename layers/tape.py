@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from blas import Product, at_line, matmul, prepared
+from blas import Product, again, at_line, matmul
 from layers.base import Array
 
 # NumPy 2.4 warns of an `out` that is not named.
@@ -102,9 +102,9 @@ class Room:
 
 def call(operation: Any, operands: tuple[Any, ...], out: Array) -> Call:
     """The call to be made again, in the form that costs Python least."""
-    if operation is matmul:
-        A, B = operands
-        return prepared(A, B, out)
+    by = again(operation)
+    if by is not None:
+        return by(*operands, out)
     if isinstance(operation, np.ufunc) and operation not in BY_NAME_ALONE:
         return partial(operation, *operands, out)
     if len(operands) == 1:

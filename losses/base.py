@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from blas import made_again
+
 Array = npt.NDArray[Any]
 
 
+def total_again(losses: Array, out: Array) -> Callable[[], Any]:
+    return partial(np.add.reduce, losses, None, np.float64, out)
+
+
+@made_again(total_again)
 def total(losses: Array, out: Array | None = None) -> Array:
     """The sum of all, in float64."""
     sum_: Array = np.add.reduce(losses, axis=None, dtype=np.float64, out=out)

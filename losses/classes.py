@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from blas import made_again
 from losses.base import Array, Loss
 
 # Up to here a (C, N) copy of the scores pays; beyond, rows are long enough for NumPy as they are.
@@ -75,6 +76,11 @@ class ClassificationLoss(Loss):
         return f"{self.name}(class_weights={self.class_weights.tolist()})"
 
 
+def classes_first_again(scores: Array, out: Array) -> Callable[[], Any]:
+    return partial(np.copyto, out, scores.T)
+
+
+@made_again(classes_first_again)
 def classes_first(scores: Array, out: Array | None = None) -> Array:
     """A copy of the scores, (C, N): what is done over the classes is done down the first axis.
 
@@ -87,6 +93,11 @@ def classes_first(scores: Array, out: Array | None = None) -> Array:
     return out
 
 
+def entries_again(by_class: Array, own: Array, out: Array) -> Callable[[], Any]:
+    return partial(by_class.ravel("K").take, own, None, out, "clip")
+
+
+@made_again(entries_again)
 def entries(by_class: Array, own: npt.NDArray[np.intp], out: Array | None = None) -> Array:
     """The entry of each sample's own class."""
     return by_class.ravel("K").take(own, out=out, mode="clip")
@@ -98,6 +109,16 @@ def put(by_class: Array, own: Array, value: Array | float, out: Array | None = N
     return by_class
 
 
+def less_again(by_class: Array, own: Array, value: Any, out: Array) -> Callable[[], Any]:
+    flat = by_class.ravel("K")
+
+    def take() -> None:
+        flat[own] -= value
+
+    return take
+
+
+@made_again(less_again)
 def less(by_class: Array, own: Array, value: float | Array, out: Array | None = None) -> Array:
     """`value` taken from the entry of each sample's own class, in place."""
     by_class.ravel("K")[own] -= value

@@ -155,3 +155,23 @@ def test_a_result_is_written_over_only_where_no_layer_still_uses_it():
                     assert_array_equal(played_grads[name], value)
                 tape.play()
         assert_array_equal(x, before)
+
+
+def test_an_operation_is_made_again_in_its_shorter_way():
+    short = []
+
+    def by(x, out):
+        return lambda: short.append(np.negative(x, out=out))
+
+    @blas.made_again(by)
+    def minus(x, out=None):
+        return np.negative(x, out=out)
+
+    tape, x = Tape(), np.ones(3)
+    y = tape.room().into("y", minus, x)
+    assert_array_equal(y, [-1, -1, -1])
+    assert short == []
+    x[...] = 2
+    tape.play()
+    assert_array_equal(y, [-2, -2, -2])
+    assert len(short) == 1
