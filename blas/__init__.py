@@ -1,5 +1,5 @@
 """What NumPy does not offer of the BLAS under it: sums in place, products in halves, work for its
-threads; and arrays that begin where it is quickest.
+threads; arrays that begin where it is quickest; and how an operation is made again.
 
 NumPy multiplies matrices with a BLAS of its own, whose product can be added to what stands in the
 result's place, and which adds a multiple of a vector to another in one pass, on all its threads. It

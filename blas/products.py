@@ -31,11 +31,11 @@ def matmul(A: Array, B: Array, out: Array | None = None) -> Any:
     """A B as of np.matmul; of large matrices in halves, which warn of no overflow."""
     found = cut_of(A, B)
     if found is None:
-        return np.matmul(A, B) if out is None else np.matmul(A, B, out)
+        return np.matmul(A, B, out=out)
     if out is None:
         out = aligned((A.shape[0], B.shape[1]), A.dtype)
     elif not takes(out, A, B):
-        return np.matmul(A, B, out)
+        return np.matmul(A, B, out=out)
     with np.errstate(all="ignore"):
         Halves(A, B, out, found).add()
     return out
@@ -62,12 +62,8 @@ def takes(out: Any, A: Array, B: Array) -> bool:
 
 
 def rows(A: Array) -> tuple[int, int]:
-    """Whether A or its transpose lies row by row, for the BLAS, and how long these rows are."""
-    if A.flags.c_contiguous:
-        return AS_IT_IS, A.shape[1]
-    if A.flags.f_contiguous:
-        return TRANSPOSED, A.shape[0]
-    raise ValueError(f"Product: strides {A.strides}, expected a contiguous array or its transpose")
+    """Whether A or its transpose lies row by row, for the BLAS; and how long these rows are."""
+    return (AS_IT_IS, A.shape[1]) if A.flags.c_contiguous else (TRANSPOSED, A.shape[0])
 
 
 class Whole:
@@ -106,7 +102,11 @@ class Product:
             raise ValueError(f"Product: start is {start}, expected 0 or more")
         if A.dtype != B.dtype or not there(A.dtype):
             raise TypeError(f"Product: the BLAS has none of {A.dtype} and {B.dtype}")
-        rows(A), rows(B)
+        for X in (A, B):
+            if not by_rows(X):
+                raise ValueError(
+                    f"Product: strides {X.strides}, expected a contiguous array or its transpose"
+                )
         self._A, self._B, self._start = A, B, start
         self._vector: Array | None = None
         self._add: Callable[[float, float], None]

@@ -14,14 +14,14 @@ from blas import made_again
 Array = npt.NDArray[Any]
 
 
-def total_again(losses: Array, out: Array) -> Callable[[], Any]:
+def total_again(losses: Array, out: Array | None) -> Callable[[], Any]:
     return partial(np.add.reduce, losses, None, np.float64, out)
 
 
 @made_again(total_again)
 def total(losses: Array, out: Array | None = None) -> Array:
     """The sum of all, in float64."""
-    sum_: Array = np.add.reduce(losses, axis=None, dtype=np.float64, out=out)
+    sum_: Array = total_again(losses, out)()
     return sum_
 
 

@@ -93,14 +93,15 @@ def classes_first(scores: Array, out: Array | None = None) -> Array:
     return out
 
 
-def entries_again(by_class: Array, own: Array, out: Array) -> Callable[[], Any]:
+def entries_again(by_class: Array, own: Array, out: Array | None) -> Callable[[], Any]:
     return partial(by_class.ravel("K").take, own, None, out, "clip")
 
 
 @made_again(entries_again)
 def entries(by_class: Array, own: npt.NDArray[np.intp], out: Array | None = None) -> Array:
     """The entry of each sample's own class."""
-    return by_class.ravel("K").take(own, out=out, mode="clip")
+    taken: Array = entries_again(by_class, own, out)()
+    return taken
 
 
 def put(by_class: Array, own: Array, value: Array | float, out: Array | None = None) -> Array:
@@ -121,7 +122,7 @@ def less_again(by_class: Array, own: Array, value: Any, out: Array) -> Callable[
 @made_again(less_again)
 def less(by_class: Array, own: Array, value: float | Array, out: Array | None = None) -> Array:
     """`value` taken from the entry of each sample's own class, in place."""
-    by_class.ravel("K")[own] -= value
+    less_again(by_class, own, value, by_class)()
     return by_class
 
 

@@ -62,13 +62,13 @@ def c_function(loop: Callable[..., None], kind: np.dtype[Any], vectors: int, num
     import numba
 
     untyped: Any = numba
-    carray, types, step = untyped.carray, untyped.types, STEP
+    carray, types = untyped.carray, untyped.types
 
     def part(
         count: Any, entries: Any, k: Any, alpha: Any, begin: Any, a: Any, b: Any, c: Any,
         data: Any, d: Any, unused: Any,
     ) -> None:  # fmt: skip
-        first = begin // step
+        first = begin // STEP
         end = first + count
         if first >= 0 and end <= entries:
             v, w, x, y, n = data[1], data[2], data[3], data[4], data[0]
